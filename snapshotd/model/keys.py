@@ -22,7 +22,7 @@ class Kind(enum.StrEnum):
     VOLUME = "PersistentVolume"
     STORAGE_CLASS = "StorageClass"
     LEASE = "Lease"
-    SECRET = "Secret"
+    SECRET = "Secret"  # noqa: S105 - the kind, not a password
     NODE = "Node"
     EVENT = "Event"
 

@@ -91,8 +91,7 @@ def invalid(group: str, kind: str, name: str, causes: list[Cause]) -> ApiError:
     text = told[0] if len(told) == 1 else "[" + ", ".join(told) + "]"
     details = _details(group, kind, name)
     details["causes"] = [
-        {"reason": cause.reason, "message": cause.message, "field": cause.field}
-        for cause in causes
+        {"reason": cause.reason, "message": cause.message, "field": cause.field} for cause in causes
     ]
     message = f'{qualified(group, kind)} "{name}" is invalid: {text}'
     return ApiError(422, "Invalid", message, details=details)
