@@ -1,0 +1,1 @@
+"""The shell: look, decide, perform; no rules of its own."""

@@ -1,0 +1,1 @@
+"""Composition roots: builds each part once and runs them in one task group."""

@@ -1,0 +1,1 @@
+"""Flags and environment to settings, one small module a command; exit codes."""

@@ -1,0 +1,1 @@
+"""The driver: the only importer of grpc."""

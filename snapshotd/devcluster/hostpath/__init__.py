@@ -1,0 +1,1 @@
+"""A CSI driver that keeps volumes and snapshots as real directories."""

@@ -1,0 +1,1 @@
+"""The cluster: the only importer of kubernetes_asyncio and of aiohttp's client."""

@@ -1,0 +1,1 @@
+"""How keys move: cache, work queue, actor; knows nothing of snapshots."""

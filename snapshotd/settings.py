@@ -1,0 +1,1 @@
+"""Frozen groups of settings, by concern: unit, default and reason under every field."""
