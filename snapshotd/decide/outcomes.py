@@ -1,0 +1,94 @@
+"""What a driver's answer means: a snapshot, a definite failure, or *unknown*.
+
+The invariant: only an answer that the CSI spec makes definite lets us say that no snapshot exists.
+Everything else is unknown, and unknown is resolved by asking again under the same name
+(CreateSnapshot is idempotent by name, CSI spec "CreateSnapshot") before anything is deleted.
+"""
+
+import enum
+
+import msgspec
+
+
+class Code(enum.StrEnum):
+    """The gRPC status codes, by name; what is no gRPC answer at all counts as UNKNOWN."""
+
+    CANCELLED = "CANCELLED"
+    UNKNOWN = "UNKNOWN"
+    INVALID_ARGUMENT = "INVALID_ARGUMENT"
+    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    NOT_FOUND = "NOT_FOUND"
+    ALREADY_EXISTS = "ALREADY_EXISTS"
+    PERMISSION_DENIED = "PERMISSION_DENIED"
+    RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
+    FAILED_PRECONDITION = "FAILED_PRECONDITION"
+    ABORTED = "ABORTED"
+    OUT_OF_RANGE = "OUT_OF_RANGE"
+    UNIMPLEMENTED = "UNIMPLEMENTED"
+    INTERNAL = "INTERNAL"
+    UNAVAILABLE = "UNAVAILABLE"
+    DATA_LOSS = "DATA_LOSS"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+
+
+class Meaning(enum.Enum):
+    """What a refusal of CreateSnapshot tells about the snapshot."""
+
+    FINAL = "no snapshot was made, and the same call will not make one"
+    BUSY = "not now: the driver is at work on it, or at its limit"
+    UNKNOWN = "a snapshot may or may not exist"
+
+
+class SnapshotInfo(msgspec.Struct, frozen=True, gc=False):
+    """A snapshot as the driver describes it (CSI `Snapshot`).
+
+    `creation_time` in Unix nanoseconds, None where the driver gave none; `size` in bytes, 0 where
+    it is unknown.
+    """
+
+    handle: str
+    source_volume: str = ""
+    creation_time: int | None = None
+    size: int = 0
+    ready: bool = False
+    group_handle: str = ""
+
+
+class Refusal(msgspec.Struct, frozen=True, gc=False):
+    """A call that did not succeed: the status code and the driver's own words."""
+
+    code: Code
+    message: str
+
+
+class Deleted(msgspec.Struct, frozen=True, gc=False):
+    """DeleteSnapshot succeeded: the snapshot does not exist (any more)."""
+
+
+class NotListed(msgspec.Struct, frozen=True, gc=False):
+    """ListSnapshots answered, and knows no snapshot of this handle."""
+
+
+Answer = SnapshotInfo | Refusal | Deleted | NotListed
+
+# Codes after which a snapshot may exist all the same, or is on its way. All others are definite.
+# CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE: the call may have reached the driver (CSI spec, "Error
+# Scheme": the CO retries with the same name). UNKNOWN and INTERNAL come from drivers that crashed
+# half way as well as from those that failed cleanly; nothing in the spec says that nothing was
+# made, so they are not definite here (the reference takes them as final, and leaks).
+_NOT_DEFINITE = {
+    Code.CANCELLED: Meaning.UNKNOWN,
+    Code.DEADLINE_EXCEEDED: Meaning.UNKNOWN,
+    Code.UNAVAILABLE: Meaning.UNKNOWN,
+    Code.UNKNOWN: Meaning.UNKNOWN,
+    Code.INTERNAL: Meaning.UNKNOWN,
+    # "Operation pending for snapshot": another call is at work on this name.
+    Code.ABORTED: Meaning.BUSY,
+    # "Not enough space", or a limit of calls; reference issue 1434.
+    Code.RESOURCE_EXHAUSTED: Meaning.BUSY,
+}
+
+
+def meaning(code: Code) -> Meaning:
+    """Return what this code, in answer to CreateSnapshot, tells about the snapshot."""
+    return _NOT_DEFINITE.get(code, Meaning.FINAL)

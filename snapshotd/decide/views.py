@@ -1,0 +1,96 @@
+"""The frozen inputs: exactly what each decision may see, and the policies it follows.
+
+A view is built from the cache by an actor; what is missing there is None here. A decider that wants
+to know more gets a new field here first.
+"""
+
+import enum
+
+import msgspec
+
+from snapshotd.decide import outcomes
+from snapshotd.model import snapshots, volumes
+
+
+class ClusterPolicy(msgspec.Struct, frozen=True):
+    """How the controller role decides.
+
+    `status_hold` (seconds): how long a bound-but-not-ready status is held back after the content
+    was created, so that a fast driver costs one status write instead of two.
+    """
+
+    status_hold: float = 0.25
+    prevent_volume_mode_conversion: bool = True
+    distributed: bool = False
+
+
+class DriverPolicy(msgspec.Struct, frozen=True):
+    """How the sidecar role decides; times in seconds."""
+
+    driver: str
+    can_list: bool = False
+    name_prefix: str = "snapshot"
+    name_uuid_length: int = -1
+    extra_create_metadata: bool = False
+    mark_after: float = 0.25
+    poll_interval: float = 2.0
+
+
+class BindingView(msgspec.Struct, frozen=True):
+    """What binding sees of one VolumeSnapshot's surroundings.
+
+    `content` is the one that the snapshot names (pre-provisioned) or that is named after it
+    (dynamic), whoever it belongs to. `content_absent` says that the API server itself was asked and
+    has none. `content_age`: seconds since this process created the content; None if it did not.
+    """
+
+    snapshot: snapshots.VolumeSnapshot
+    content: snapshots.VolumeSnapshotContent | None = None
+    content_absent: bool = False
+    content_age: float | None = None
+    claim: volumes.PersistentVolumeClaim | None = None
+    volume: volumes.PersistentVolume | None = None
+    snapshot_class: snapshots.VolumeSnapshotClass | None = None
+    default_classes: tuple[snapshots.VolumeSnapshotClass, ...] = ()
+    nodes: tuple[volumes.Node, ...] = ()
+
+
+class ClaimView(msgspec.Struct, frozen=True):
+    """What protection sees: a claim, and every VolumeSnapshot that names it as its source."""
+
+    claim: volumes.PersistentVolumeClaim
+    users: tuple[snapshots.VolumeSnapshot, ...] = ()
+
+
+class ReleaseView(msgspec.Struct, frozen=True):
+    """What deletion sees of a VolumeSnapshot that is to go.
+
+    `content_absent`: this process has seen the content go, or the API server was asked.
+    `restores`: claims of the same namespace that are still to be filled from this snapshot.
+    """
+
+    snapshot: snapshots.VolumeSnapshot
+    content: snapshots.VolumeSnapshotContent | None = None
+    content_absent: bool = False
+    restores: tuple[volumes.PersistentVolumeClaim, ...] = ()
+
+
+class Attempt(enum.Enum):
+    """What this process knows of CreateSnapshot calls for one content without a handle."""
+
+    NEVER = "no call was ever sent, by anyone"
+    UNKNOWN = "a call was, or may have been, sent, and its end is not known"
+    REFUSED = "the last call ended with a definite failure"
+
+
+class ContentView(msgspec.Struct, frozen=True):
+    """What the driver side sees of one VolumeSnapshotContent.
+
+    `answer` is the driver's answer to the call decided just before, None in a first look.
+    """
+
+    content: snapshots.VolumeSnapshotContent
+    snapshot_class: snapshots.VolumeSnapshotClass | None = None
+    attempt: Attempt = Attempt.UNKNOWN
+    answer: outcomes.Answer | None = None
+    polls: int = 0

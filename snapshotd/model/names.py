@@ -1,0 +1,85 @@
+"""Every string that appears on the wire, and every derived name.
+
+All are the reference implementation's (kubernetes-csi/external-snapshotter, `pkg/utils`), so that
+each role can work beside its roles and on its objects.
+"""
+
+import re
+
+SNAPSHOT_GROUP = "snapshot.storage.k8s.io"
+SNAPSHOT_API = "snapshot.storage.k8s.io/v1"
+
+_PREFIX = "snapshot.storage.kubernetes.io"
+
+# Finalizers
+CONTENT_FINALIZER = f"{_PREFIX}/volumesnapshotcontent-bound-protection"
+SNAPSHOT_BOUND_FINALIZER = f"{_PREFIX}/volumesnapshot-bound-protection"
+SNAPSHOT_SOURCE_FINALIZER = f"{_PREFIX}/volumesnapshot-as-source-protection"
+SNAPSHOT_GROUP_FINALIZER = f"{_PREFIX}/volumesnapshot-in-group-protection"
+CLAIM_FINALIZER = f"{_PREFIX}/pvc-as-source-protection"
+
+# Annotations and labels
+DEFAULT_CLASS_ANNOTATION = f"{_PREFIX}/is-default-class"
+BEING_DELETED_ANNOTATION = f"{_PREFIX}/volumesnapshot-being-deleted"
+BEING_CREATED_ANNOTATION = f"{_PREFIX}/volumesnapshot-being-created"
+DELETION_SECRET_NAME = f"{_PREFIX}/deletion-secret-name"
+DELETION_SECRET_NAMESPACE = f"{_PREFIX}/deletion-secret-namespace"
+MANAGED_BY_LABEL = f"{_PREFIX}/managed-by"
+MARK = "yes"  # the value of both being-... annotations
+
+# Parameters of a class that are for us, not for the driver
+RESERVED_PARAMETER_PREFIX = "csi.storage.k8s.io/"
+SECRET_NAME_PARAMETER = "csi.storage.k8s.io/snapshotter-secret-name"  # noqa: S105 - a key's name
+SECRET_NAMESPACE_PARAMETER = "csi.storage.k8s.io/snapshotter-secret-namespace"  # noqa: S105
+LIST_SECRET_NAME_PARAMETER = "csi.storage.k8s.io/snapshotter-list-secret-name"  # noqa: S105
+LIST_SECRET_NAMESPACE_PARAMETER = "csi.storage.k8s.io/snapshotter-list-secret-namespace"  # noqa: S105
+KNOWN_PARAMETERS = frozenset(
+    f"{RESERVED_PARAMETER_PREFIX}{purpose}-{part}"
+    for purpose in (
+        "snapshotter-secret",
+        "snapshotter-list-secret",
+        "group-snapshotter-secret",
+        "group-snapshotter-get-secret",
+    )
+    for part in ("name", "namespace")
+)
+EXTRA_SNAPSHOT_NAME = "csi.storage.k8s.io/volumesnapshot/name"
+EXTRA_SNAPSHOT_NAMESPACE = "csi.storage.k8s.io/volumesnapshot/namespace"
+EXTRA_CONTENT_NAME = "csi.storage.k8s.io/volumesnapshotcontent/name"
+
+# Words in fields
+DELETE = "Delete"
+RETAIN = "Retain"
+PENDING = "Pending"
+BOUND = "Bound"
+NORMAL = "Normal"
+WARNING = "Warning"
+
+# Leases and event components
+CONTROLLER_LEASE = "snapshot-controller-leader"
+CONTROLLER_COMPONENT = "snapshot-controller"
+
+
+def dynamic_content(snapshot_uid: str) -> str:
+    """Return the name of the content made for the VolumeSnapshot with this uid."""
+    return f"snapcontent-{snapshot_uid}"
+
+
+def csi_snapshot(prefix: str, uuid_length: int, snapshot_uid: str) -> str:
+    """Return the name a CreateSnapshot call carries: the driver's idempotency key.
+
+    `uuid_length` -1 keeps the uid whole, with its dashes; 0 to 32 keeps that many of its hex
+    digits (the reference's `--snapshot-name-uuid-length`).
+    """
+    tail = snapshot_uid if uuid_length < 0 else snapshot_uid.replace("-", "")[:uuid_length]
+    return f"{prefix}-{tail}"
+
+
+def sidecar_lease(driver: str) -> str:
+    """Return the name of the lease that the sidecars of one driver share."""
+    return "external-snapshotter-leader-" + re.sub(r"[^a-zA-Z0-9-]", "-", driver)
+
+
+def sidecar_component(driver: str) -> str:
+    """Return the component that Events of one driver's sidecar name as their source."""
+    return f"csi-snapshotter {driver}"
