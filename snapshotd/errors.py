@@ -5,6 +5,7 @@
     |   +-- Conflict         our precondition no longer holds: look again
     |   +-- Throttled        the server asked us to slow down (`retry_after` seconds)
     |   +-- Unavailable      no definite answer: it may or may not have been done
+    |   +-- Unsuccessful     answered with a failure that is told on the object already
     +-- Terminal             the same request will fail again until something is changed
     |   +-- Invalid          malformed or rejected by validation
     |   +-- Refused          understood, and not allowed
@@ -39,6 +40,10 @@ class Throttled(Retryable):
 
 class Unavailable(Retryable):
     """No definite answer: the request may or may not have taken effect."""
+
+
+class Unsuccessful(Retryable):
+    """Answered with a failure, which stands on the object already: only the delay is wanted."""
 
 
 class Terminal(SnapshotdError):

@@ -3,10 +3,12 @@
 `actors` imports neither of the two; the tests of the shell bring their own small parts instead.
 """
 
+import dataclasses
 from typing import Protocol
 
 from snapshotd.decide import intents, outcomes
 from snapshotd.model import keys, secrets, wire
+from snapshotd.runtime import clock
 
 
 class Writer(Protocol):
@@ -47,3 +49,12 @@ class Driver(Protocol):
         self, call: intents.CheckSnapshot, credentials: secrets.Credentials
     ) -> outcomes.Answer:
         """CSI ListSnapshots by id: a SnapshotInfo, NotListed, or a Refusal."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class World:
+    """What every role needs of the world."""
+
+    writer: Writer
+    recorder: Recorder
+    time: clock.Clock

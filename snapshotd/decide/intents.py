@@ -9,7 +9,7 @@ import msgspec
 from snapshotd.model import keys, meta, secrets, snapshots
 
 
-class Intent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class Intent(msgspec.Struct, frozen=True, gc=False):
     """What all intents share: being frozen data."""
 
 
@@ -69,7 +69,7 @@ class SnapshotStatusChange(Intent, frozen=True, gc=False, rename="camel"):
     creation_time: str | msgspec.UnsetType = msgspec.UNSET
     ready_to_use: bool | msgspec.UnsetType = msgspec.UNSET
     restore_size: str | msgspec.UnsetType = msgspec.UNSET
-    error: snapshots.SnapshotError | None | msgspec.UnsetType = msgspec.UNSET
+    error: snapshots.SnapshotError | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class ContentStatusChange(Intent, frozen=True, gc=False, rename="camel"):
@@ -79,7 +79,7 @@ class ContentStatusChange(Intent, frozen=True, gc=False, rename="camel"):
     creation_time: int | msgspec.UnsetType = msgspec.UNSET
     ready_to_use: bool | msgspec.UnsetType = msgspec.UNSET
     restore_size: int | msgspec.UnsetType = msgspec.UNSET
-    error: snapshots.SnapshotError | None | msgspec.UnsetType = msgspec.UNSET
+    error: snapshots.SnapshotError | msgspec.UnsetType | None = msgspec.UNSET
     volume_group_snapshot_handle: str | msgspec.UnsetType = msgspec.UNSET
 
 

@@ -34,7 +34,8 @@ class Code(enum.StrEnum):
 class Meaning(enum.Enum):
     """What a refusal of CreateSnapshot tells about the snapshot."""
 
-    FINAL = "no snapshot was made, and the same call will not make one"
+    FINAL = "no snapshot was made"
+    DOUBTFUL = "it failed, but the spec does not say that nothing was made"
     BUSY = "not now: the driver is at work on it, or at its limit"
     UNKNOWN = "a snapshot may or may not exist"
 
@@ -69,19 +70,28 @@ class NotListed(msgspec.Struct, frozen=True, gc=False):
     """ListSnapshots answered, and knows no snapshot of this handle."""
 
 
-Answer = SnapshotInfo | Refusal | Deleted | NotListed
+class NotSent(msgspec.Struct, frozen=True, gc=False):
+    """The call was never sent: why not, for people (its credentials cannot be had)."""
 
-# Codes after which a snapshot may exist all the same, or is on its way. All others are definite.
-# CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE: the call may have reached the driver (CSI spec, "Error
-# Scheme": the CO retries with the same name). UNKNOWN and INTERNAL come from drivers that crashed
-# half way as well as from those that failed cleanly; nothing in the spec says that nothing was
-# made, so they are not definite here (the reference takes them as final, and leaks).
+    message: str
+
+
+Answer = SnapshotInfo | Refusal | Deleted | NotListed | NotSent
+
+# Codes after which a snapshot may exist all the same, or is on its way. All others are definite:
+# the CSI spec ("Error Scheme" and the table under CreateSnapshot) gives each a cause that precedes
+# the cutting.
 _NOT_DEFINITE = {
+    # The call may have reached the driver: the CO asks again under the same name.
     Code.CANCELLED: Meaning.UNKNOWN,
     Code.DEADLINE_EXCEEDED: Meaning.UNKNOWN,
     Code.UNAVAILABLE: Meaning.UNKNOWN,
-    Code.UNKNOWN: Meaning.UNKNOWN,
-    Code.INTERNAL: Meaning.UNKNOWN,
+    # Drivers that crashed half way answer so as well as drivers that failed cleanly. The reference
+    # takes both as final and may leak; we report them as failures and ask once more before we let
+    # go of the content.
+    Code.UNKNOWN: Meaning.DOUBTFUL,
+    Code.INTERNAL: Meaning.DOUBTFUL,
+    Code.DATA_LOSS: Meaning.DOUBTFUL,
     # "Operation pending for snapshot": another call is at work on this name.
     Code.ABORTED: Meaning.BUSY,
     # "Not enough space", or a limit of calls; reference issue 1434.

@@ -8,7 +8,7 @@ import enum
 
 import msgspec
 
-from snapshotd.decide import outcomes
+from snapshotd.decide import intents, outcomes
 from snapshotd.model import snapshots, volumes
 
 
@@ -55,11 +55,18 @@ class BindingView(msgspec.Struct, frozen=True):
     nodes: tuple[volumes.Node, ...] = ()
 
 
+class Use(msgspec.Struct, frozen=True):
+    """A VolumeSnapshot that names a claim as its source, and the content cut for it, if any."""
+
+    snapshot: snapshots.VolumeSnapshot
+    content: snapshots.VolumeSnapshotContent | None = None
+
+
 class ClaimView(msgspec.Struct, frozen=True):
-    """What protection sees: a claim, and every VolumeSnapshot that names it as its source."""
+    """What protection sees: a claim, and every use of it."""
 
     claim: volumes.PersistentVolumeClaim
-    users: tuple[snapshots.VolumeSnapshot, ...] = ()
+    uses: tuple[Use, ...] = ()
 
 
 class ReleaseView(msgspec.Struct, frozen=True):
@@ -86,11 +93,13 @@ class Attempt(enum.Enum):
 class ContentView(msgspec.Struct, frozen=True):
     """What the driver side sees of one VolumeSnapshotContent.
 
-    `answer` is the driver's answer to the call decided just before, None in a first look.
+    `answer` is the driver's answer to `call`, decided just before; both None in a first look.
+    `polls` counts the looks, in a row, at which the snapshot was not ready.
     """
 
     content: snapshots.VolumeSnapshotContent
     snapshot_class: snapshots.VolumeSnapshotClass | None = None
     attempt: Attempt = Attempt.UNKNOWN
+    call: intents.Call | None = None
     answer: outcomes.Answer | None = None
     polls: int = 0

@@ -1,0 +1,170 @@
+"""The content's actor beside the driver: `decide.creation` while it lives, `decide.deletion` then.
+
+A decision that ends in a call is followed by a second look with the driver's answer in the view.
+"""
+
+import anyio
+import structlog
+
+from snapshotd import errors
+from snapshotd.actors import memory, perform, ports
+from snapshotd.decide import creation, deletion, intents, outcomes, validation, views
+from snapshotd.model import keys, secrets, snapshots, wire
+from snapshotd.runtime import actor, clock
+from snapshotd.runtime import store as caches
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
+
+
+class ContentActor:
+    """Cuts, polls and deletes the snapshots of one driver, one content at a time."""
+
+    def __init__(
+        self,
+        cache: caches.Store[wire.Object],
+        performer: perform.Performer,
+        *,
+        driver: ports.Driver,
+        policy: views.DriverPolicy,
+        time: clock.Clock,
+    ) -> None:
+        """Join the cache, the hands, the driver and the rules."""
+        self._cache = cache
+        self._performer = performer
+        self._driver = driver
+        self._policy = policy
+        self._time = time
+        self._attempts = memory.Attempts()
+        cache.subscribe(self._attempts.observe)
+
+    def start(self) -> None:
+        """Take what appears from now on as new: the cache is complete, and nobody has called."""
+        self._attempts.start()
+
+    async def reconcile(self, key: keys.Key) -> actor.Verdict:
+        """Look, decide, call and perform until there is nothing to do now."""
+        call: intents.Call | None = None
+        answer: outcomes.Answer | None = None
+        for _ in range(perform.MOST_ROUNDS):
+            view = self._look(key, call, answer)
+            if view is None:
+                return actor.Verdict()
+            decision = self._decide(view)
+            call = None
+            for intent in decision.intents:
+                match intent:
+                    case (
+                        intents.CreateSnapshot()
+                        | intents.DeleteSnapshot()
+                        | intents.CheckSnapshot()
+                    ):
+                        call, answer = intent, await self._call(view.content, intent)
+                    case intents.Refresh():
+                        raise TypeError(f"the driver's side reads no object again: {intent}")
+                    case _:
+                        await self._performer.perform(intent)
+            if call is None:
+                return self._settle(view.content, decision)
+        raise errors.Unavailable(f"{key} did not settle in {perform.MOST_ROUNDS} rounds")
+
+    def _look(
+        self, key: keys.Key, call: intents.Call | None, answer: outcomes.Answer | None
+    ) -> views.ContentView | None:
+        content = self._cache.find(snapshots.VolumeSnapshotContent, key)
+        if content is None:
+            return None
+        name = content.spec.volume_snapshot_class_name or ""
+        class_key = keys.Key(keys.Kind.VOLUME_SNAPSHOT_CLASS, "", name)
+        snapshot_class = self._cache.find(snapshots.VolumeSnapshotClass, class_key)
+        if not validation.is_for_driver(content, snapshot_class, self._policy.driver):
+            return None
+        return views.ContentView(
+            content,
+            snapshot_class=snapshot_class,
+            attempt=self._attempts.of(content),
+            call=call,
+            answer=answer if call is not None else None,
+            polls=self._attempts.polls(content),
+        )
+
+    def _decide(self, view: views.ContentView) -> intents.Decision:
+        if view.content.metadata.deleting:
+            return deletion.decide(view, self._policy)
+        return creation.decide(view, self._policy, self._time.now())
+
+    def _settle(
+        self, content: snapshots.VolumeSnapshotContent, decision: intents.Decision
+    ) -> actor.Verdict:
+        if decision.failed:
+            raise errors.Unsuccessful(decision.why)
+        if decision.again is not None:
+            self._attempts.polled(content)
+        return actor.Verdict(after=decision.again)
+
+    async def _call(
+        self, content: snapshots.VolumeSnapshotContent, call: intents.Call
+    ) -> outcomes.Answer:
+        credentials = await self._credentials(call.credentials)
+        if isinstance(credentials, outcomes.NotSent):
+            return credentials
+        match call:
+            case intents.CreateSnapshot():
+                answer = await self._create(content, call, credentials)
+            case intents.DeleteSnapshot():
+                answer = await self._driver.delete_snapshot(call, credentials)
+            case intents.CheckSnapshot():
+                answer = await self._driver.check_snapshot(call, credentials)
+        log.info("called_driver", call=type(call).__name__, answer=_told(answer))
+        return answer
+
+    async def _create(
+        self,
+        content: snapshots.VolumeSnapshotContent,
+        call: intents.CreateSnapshot,
+        credentials: secrets.Credentials,
+    ) -> outcomes.Answer:
+        self._attempts.note(content, views.Attempt.UNKNOWN)
+        async with anyio.create_task_group() as group:
+            if call.mark is not None:
+                group.start_soon(self._mark, call.mark, call.mark_after, name="mark-slow-call")
+            answer = await self._driver.create_snapshot(call, credentials)
+            group.cancel_scope.cancel()
+        if isinstance(answer, outcomes.Refusal):
+            definite = outcomes.meaning(answer.code) is outcomes.Meaning.FINAL
+            ended = views.Attempt.REFUSED if definite else views.Attempt.UNKNOWN
+            self._attempts.note(content, ended)
+        return answer
+
+    async def _mark(self, mark: intents.UpdateMetadata, after: float) -> None:
+        """Leave a sign that a cut is under way, if it is still under way after a moment."""
+        await self._time.sleep(after)
+        try:
+            await self._performer.write(mark)
+        except errors.SnapshotdError as error:
+            # The call goes on: without the sign, a successor takes every content as unknown.
+            log.warning("mark_not_written", object=str(mark.target.key), error=str(error))
+
+    async def _credentials(
+        self, where: secrets.SecretReference | None
+    ) -> secrets.Credentials | outcomes.NotSent:
+        if where is None:
+            return secrets.NO_CREDENTIALS
+        name = f"{where.namespace}/{where.name}"
+        try:
+            key = keys.Key(keys.Kind.SECRET, where.namespace, where.name)
+            secret = await self._performer.read_secret(key)
+        except errors.Terminal as error:
+            return outcomes.NotSent(f"cannot read secret {name}: {error}")
+        if secret is None:
+            return outcomes.NotSent(f"secret {name} does not exist")
+        return secret.credentials()
+
+
+def _told(answer: outcomes.Answer) -> str:
+    match answer:
+        case outcomes.SnapshotInfo():
+            return "ready" if answer.ready else "not ready"
+        case outcomes.Refusal():
+            return answer.code
+        case _:
+            return type(answer).__name__

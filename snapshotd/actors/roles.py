@@ -1,0 +1,117 @@
+"""Which queue feeds which actor, and which change wakes what: one object a role.
+
+`app.py` gives a role its ports and its queues' workers; everything between a change in the cache
+and an actor's hand is joined here.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+
+from snapshotd.actors import binding, creation, perform, ports, protection
+from snapshotd.decide import routing, views
+from snapshotd.model import keys, wire
+from snapshotd.runtime import actor, workqueue
+from snapshotd.runtime import store as caches
+
+Queue = workqueue.WorkQueue[keys.Key]
+Reconcile = Callable[[keys.Key], Awaitable[actor.Verdict]]
+
+CLUSTER_INDEXES: Mapping[str, caches.Index] = {
+    routing.SNAPSHOTS_BY_CLAIM: caches.Index(
+        keys.Kind.VOLUME_SNAPSHOT, routing.unfinished_by_claim
+    ),
+    routing.SNAPSHOTS_BY_CONTENT: caches.Index(keys.Kind.VOLUME_SNAPSHOT, routing.by_content),
+    routing.SNAPSHOTS_BY_CLASS: caches.Index(keys.Kind.VOLUME_SNAPSHOT, routing.unbound_by_class),
+    routing.CLAIMS_BY_SNAPSHOT: caches.Index(keys.Kind.CLAIM, routing.restore_of),
+}
+DRIVER_INDEXES: Mapping[str, caches.Index] = {
+    routing.CONTENTS_BY_CLASS: caches.Index(
+        keys.Kind.VOLUME_SNAPSHOT_CONTENT, routing.unready_by_class
+    ),
+}
+
+
+class Role:
+    """Queues by kind, and the reconcile that each kind's keys go to."""
+
+    def __init__(self, cache: caches.Store[wire.Object], queues: Mapping[keys.Kind, Queue]) -> None:
+        """Take the cache and one queue for every kind that is reconciled."""
+        self.cache = cache
+        self.queues = queues
+
+    def wake(self, key: keys.Key) -> None:
+        """Have a key looked at now; kinds without a queue are not ours to look at."""
+        queue = self.queues.get(key.kind)
+        if queue is not None:
+            queue.add(key)
+
+    def wake_all(self) -> None:
+        """Have every cached object looked at: once, when the cache is complete."""
+        for kind in self.queues:
+            for obj in self.cache.of_kind(kind):
+                self.wake(obj.key)
+
+
+class Cluster(Role):
+    """The controller: snapshots, the controller's half of contents, claims."""
+
+    kinds = (keys.Kind.VOLUME_SNAPSHOT, keys.Kind.VOLUME_SNAPSHOT_CONTENT, keys.Kind.CLAIM)
+
+    def __init__(
+        self,
+        cache: caches.Store[wire.Object],
+        queues: Mapping[keys.Kind, Queue],
+        *,
+        world: ports.World,
+        policy: views.ClusterPolicy,
+    ) -> None:
+        """Build the actors and have changes wake them; the cache needs `CLUSTER_INDEXES`."""
+        super().__init__(cache, queues)
+        hands = perform.Performer(cache, world=world, wake=self.wake)
+        self._snapshots = binding.SnapshotActor(cache, hands, policy=policy, time=world.time)
+        self._claims = protection.ClaimActor(cache, hands)
+        cache.subscribe(self._route)
+
+    def reconciles(self) -> Iterator[tuple[keys.Kind, Reconcile]]:
+        """Yield each kind with the reconcile of its keys."""
+        yield keys.Kind.VOLUME_SNAPSHOT, self._snapshots.reconcile
+        yield keys.Kind.VOLUME_SNAPSHOT_CONTENT, self._snapshots.reconcile_content
+        yield keys.Kind.CLAIM, self._claims.reconcile
+
+    def _route(self, change: caches.Change[wire.Object]) -> None:
+        for key in routing.wakes_in_cluster(change.old, change.new, self.cache):
+            self.wake(key)
+
+
+class Storage(Role):
+    """The sidecar: contents of one driver."""
+
+    kinds = (keys.Kind.VOLUME_SNAPSHOT_CONTENT,)
+
+    def __init__(
+        self,
+        cache: caches.Store[wire.Object],
+        queues: Mapping[keys.Kind, Queue],
+        *,
+        world: ports.World,
+        driver: ports.Driver,
+        policy: views.DriverPolicy,
+    ) -> None:
+        """Build the actor and have changes wake it; the cache needs `DRIVER_INDEXES`."""
+        super().__init__(cache, queues)
+        hands = perform.Performer(cache, world=world, wake=self.wake)
+        self._contents = creation.ContentActor(
+            cache, hands, driver=driver, policy=policy, time=world.time
+        )
+        cache.subscribe(self._route)
+
+    def start(self) -> None:
+        """Take what appears from now on as new: the cache is complete."""
+        self._contents.start()
+
+    def reconciles(self) -> Iterator[tuple[keys.Kind, Reconcile]]:
+        """Yield each kind with the reconcile of its keys."""
+        yield keys.Kind.VOLUME_SNAPSHOT_CONTENT, self._contents.reconcile
+
+    def _route(self, change: caches.Change[wire.Object]) -> None:
+        for key in routing.wakes_at_driver(change.old, change.new, self.cache):
+            self.wake(key)

@@ -1,0 +1,107 @@
+"""CSI side: delete the snapshot on storage, then release the content.
+
+The invariant: storage is touched only with policy Delete *and* the being-deleted mark *and* a
+deletionTimestamp; and a content whose cut is *unknown* is released only after the driver was asked
+once more under the same name, so that nothing is left behind.
+"""
+
+from snapshotd import errors
+from snapshotd.decide import calls, intents, outcomes, telling, views
+from snapshotd.model import names, snapshots
+
+
+def decide(view: views.ContentView, policy: views.DriverPolicy) -> intents.Decision:
+    """Decide for one VolumeSnapshotContent of our driver that is being deleted."""
+    content = view.content
+    if names.CONTENT_FINALIZER not in content.metadata.finalizers:
+        return intents.Decision(why="another controller's finalizer holds it")
+    if not _meant(content):
+        return intents.Decision(why="waits for its VolumeSnapshot to be deleted")
+    if not _touches_storage(content):
+        return _release(content)
+    if view.answer is not None:
+        return _conclude(view, view.answer)
+    try:
+        return _ask(view, policy)
+    except errors.Invalid as error:
+        return _failed(content, f"Failed to get snapshot credentials: {error}", backs_off=False)
+
+
+def _meant(content: snapshots.VolumeSnapshotContent) -> bool:
+    """Say whether this deletion is meant: the snapshot goes too, or there never was one."""
+    if content.metadata.annotations.get(names.BEING_DELETED_ANNOTATION) == names.MARK:
+        return True
+    never_bound = not content.spec.volume_snapshot_ref.uid
+    return never_bound and bool(content.spec.source.snapshot_handle)
+
+
+def _touches_storage(content: snapshots.VolumeSnapshotContent) -> bool:
+    marked = content.metadata.annotations.get(names.BEING_DELETED_ANNOTATION) == names.MARK
+    grouped = content.status is not None and content.status.volume_group_snapshot_handle
+    return marked and not grouped and content.spec.deletion_policy == names.DELETE
+
+
+def _ask(view: views.ContentView, policy: views.DriverPolicy) -> intents.Decision:
+    content = view.content
+    handle = content.handle or content.spec.source.snapshot_handle or ""
+    if handle:
+        return intents.Decision(intents=(calls.delete(content, handle),))
+    marked = names.BEING_CREATED_ANNOTATION in content.metadata.annotations
+    if not marked and view.attempt is not views.Attempt.UNKNOWN:
+        return _release(content)
+    try:
+        # The name is all the driver needs to find what a lost call may have made.
+        return intents.Decision(
+            intents=(calls.create(view, policy),), why="asks the driver what a lost call made"
+        )
+    except errors.Invalid as error:
+        return _failed(content, str(error), backs_off=False)
+
+
+def _conclude(view: views.ContentView, answer: outcomes.Answer) -> intents.Decision:
+    content = view.content
+    match answer:
+        case outcomes.Deleted() | outcomes.NotListed():
+            return _release(content)
+        case outcomes.SnapshotInfo():
+            return intents.Decision(intents=(calls.delete(content, answer.handle),))
+        case outcomes.NotSent():
+            return _failed(content, f"Failed to get snapshot credentials: {answer.message}")
+        case outcomes.Refusal() if isinstance(view.call, intents.CreateSnapshot):
+            return _not_found_out(content, answer)
+        case outcomes.Refusal():
+            return _not_deleted(content, answer)
+
+
+def _not_found_out(
+    content: snapshots.VolumeSnapshotContent, refusal: outcomes.Refusal
+) -> intents.Decision:
+    """Release a content whose snapshot is now known not to exist; keep it while in doubt."""
+    nothing_there = {outcomes.Meaning.FINAL, outcomes.Meaning.DOUBTFUL}
+    # ALREADY_EXISTS: one of this name is there, made with other parameters: not to be forgotten.
+    in_the_way = refusal.code is outcomes.Code.ALREADY_EXISTS
+    if outcomes.meaning(refusal.code) in nothing_there and not in_the_way:
+        return _release(content)
+    told = f"{refusal.code}: {refusal.message}"
+    return _failed(content, f"Failed to find out whether a snapshot was made: {told}")
+
+
+def _not_deleted(
+    content: snapshots.VolumeSnapshotContent, refusal: outcomes.Refusal
+) -> intents.Decision:
+    if refusal.code is outcomes.Code.NOT_FOUND:
+        return _release(content)
+    return _failed(content, f"Failed to delete snapshot: {refusal.code}: {refusal.message}")
+
+
+def _release(content: snapshots.VolumeSnapshotContent) -> intents.Decision:
+    kept = tuple(each for each in content.metadata.finalizers if each != names.CONTENT_FINALIZER)
+    target = telling.target(content, exact=True)
+    return intents.Decision(intents=(intents.UpdateMetadata(target, kept),))
+
+
+def _failed(
+    content: snapshots.VolumeSnapshotContent, message: str, *, backs_off: bool = True
+) -> intents.Decision:
+    told = telling.warning(content, reason="SnapshotDeleteError", message=message)
+    return intents.Decision(intents=(told,), failed=backs_off, why=message)

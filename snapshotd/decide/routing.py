@@ -1,0 +1,148 @@
+"""Which keys does this change wake? Every wait in `decide` is ended by a row here.
+
+Pure: a change and a way to look into the cache's indexes in, keys out. What is not woken here would
+have to wait for a timer, and nothing waits for a timer that an event could wake.
+"""
+
+from collections.abc import Hashable, Iterable, Iterator
+from typing import Protocol
+
+from snapshotd.decide import publishing
+from snapshotd.model import keys, names, snapshots, volumes, wire
+
+# The indexes that looking for keys, and building views, rest on.
+SNAPSHOTS_BY_CLAIM = "unfinished snapshots by claim"
+SNAPSHOTS_BY_CONTENT = "snapshots by content"
+SNAPSHOTS_BY_CLASS = "unbound snapshots by class"
+CLAIMS_BY_SNAPSHOT = "restores by snapshot"
+CONTENTS_BY_CLASS = "unready contents by class"
+
+NO_CLASS = ""
+
+
+class Lookup(Protocol):
+    """The part of the cache that routing reads."""
+
+    def by_index(self, name: str, value: Hashable) -> Iterable[wire.Object]:
+        """Return the objects under one value of an index."""
+
+    def get(self, key: keys.Key) -> wire.Object | None:
+        """Return the cached object."""
+
+
+def claim_of(snapshot: snapshots.VolumeSnapshot) -> keys.Key | None:
+    """Return the key of the claim a snapshot is cut from, None for a pre-provisioned one."""
+    name = snapshot.spec.source.persistent_volume_claim_name
+    return volumes.claim_key(snapshot.metadata.namespace, name) if name else None
+
+
+def unfinished_by_claim(snapshot: snapshots.VolumeSnapshot) -> Iterator[keys.Key]:
+    """Index: the claim, while the snapshot is neither ready nor being deleted."""
+    claim = claim_of(snapshot)
+    if claim is not None and not snapshot.ready and not snapshot.metadata.deleting:
+        yield claim
+
+
+def by_content(snapshot: snapshots.VolumeSnapshot) -> Iterator[str]:
+    """Index: the name of the content the snapshot has, is to have, or names."""
+    yield publishing.bound_name(snapshot)
+
+
+def unbound_by_class(snapshot: snapshots.VolumeSnapshot) -> Iterator[str]:
+    """Index: the class a dynamic snapshot without content names, `NO_CLASS` where it names none."""
+    if claim_of(snapshot) is not None and not snapshot.bound_content:
+        yield snapshot.spec.volume_snapshot_class_name or NO_CLASS
+
+
+def restore_of(claim: volumes.PersistentVolumeClaim) -> Iterator[keys.Key]:
+    """Index: the snapshot that a pending claim is to be filled from, whichever field names it."""
+    if claim.status.phase != names.PENDING:
+        return
+    for source in {claim.spec.data_source, claim.spec.data_source_ref}:
+        if source is None or source.kind != keys.Kind.VOLUME_SNAPSHOT:
+            continue
+        if source.api_group == names.SNAPSHOT_GROUP:
+            namespace = source.namespace or claim.metadata.namespace
+            yield keys.Key(keys.Kind.VOLUME_SNAPSHOT, namespace, source.name)
+
+
+def unready_by_class(content: snapshots.VolumeSnapshotContent) -> Iterator[str]:
+    """Index: the class of a content that the driver has not made ready."""
+    if not content.ready:
+        yield content.spec.volume_snapshot_class_name or NO_CLASS
+
+
+def wakes_in_cluster(
+    old: wire.Object | None, new: wire.Object | None, cache: Lookup
+) -> set[keys.Key]:
+    """Return the keys the controller looks at after one object changed."""
+    woken: set[keys.Key] = set()
+    for obj in (old, new):
+        match obj:
+            case snapshots.VolumeSnapshot():
+                woken.update(_of_snapshot(obj))
+            case snapshots.VolumeSnapshotContent():
+                woken.update(_of_content(obj, cache))
+            case snapshots.VolumeSnapshotClass():
+                woken.update(_of_class(obj, cache))
+            case volumes.PersistentVolumeClaim():
+                woken.update(_of_claim(obj, cache))
+            case volumes.PersistentVolume():
+                woken.update(_of_volume(obj, cache))
+            case _:
+                pass
+    return {key for key in woken if cache.get(key) is not None}
+
+
+def wakes_at_driver(
+    old: wire.Object | None, new: wire.Object | None, cache: Lookup
+) -> set[keys.Key]:
+    """Return the keys the sidecar looks at after one object changed."""
+    match new or old:
+        case snapshots.VolumeSnapshotContent() as content:
+            return {content.key} if new is not None else set()
+        case snapshots.VolumeSnapshotClass() as class_:
+            return {each.key for each in cache.by_index(CONTENTS_BY_CLASS, class_.metadata.name)}
+        case _:
+            return set()
+
+
+def _of_snapshot(snapshot: snapshots.VolumeSnapshot) -> Iterator[keys.Key]:
+    yield snapshot.key
+    claim = claim_of(snapshot)
+    if claim is not None:
+        yield claim
+
+
+def _of_content(content: snapshots.VolumeSnapshotContent, cache: Lookup) -> Iterator[keys.Key]:
+    yield content.key
+    for snapshot in cache.by_index(SNAPSHOTS_BY_CONTENT, content.metadata.name):
+        yield snapshot.key
+        if not isinstance(snapshot, snapshots.VolumeSnapshot):
+            continue
+        claim = claim_of(snapshot)
+        # A claim that is being deleted waits for the cut to end; the others for the snapshot.
+        if claim is not None and (held := cache.get(claim)) and held.metadata.deleting:
+            yield claim
+
+
+def _of_class(class_: snapshots.VolumeSnapshotClass, cache: Lookup) -> Iterator[keys.Key]:
+    for name in (class_.metadata.name, NO_CLASS):
+        for snapshot in cache.by_index(SNAPSHOTS_BY_CLASS, name):
+            yield snapshot.key
+
+
+def _of_claim(claim: volumes.PersistentVolumeClaim, cache: Lookup) -> Iterator[keys.Key]:
+    yield claim.key
+    for snapshot in cache.by_index(SNAPSHOTS_BY_CLAIM, claim.key):
+        yield snapshot.key
+    yield from restore_of(claim)
+
+
+def _of_volume(volume: volumes.PersistentVolume, cache: Lookup) -> Iterator[keys.Key]:
+    ref = volume.spec.claim_ref
+    if ref is None:
+        return
+    claim = volumes.claim_key(ref.namespace, ref.name)
+    for snapshot in cache.by_index(SNAPSHOTS_BY_CLAIM, claim):
+        yield snapshot.key
