@@ -132,7 +132,7 @@ class Core(Generic[K]):
         worked = now - self._in_hand.pop(key)
         due = self._again.pop(key, None)
         if due is not None:
-            self._place(key, now, due)
+            self._place(key, now, max(due, now))  # behind those that waited while it had its turn
         return worked
 
     def failed(self, key: K, *, at_least: float = 0.0) -> float:

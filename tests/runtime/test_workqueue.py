@@ -1,0 +1,225 @@
+"""The shell under virtual time; the algorithm itself is tested in test_workqueue_core.py."""
+
+import asyncio
+
+import anyio
+import pytest
+
+from snapshotd.runtime import clock as clocks
+from snapshotd.runtime import workqueue
+from snapshotd.telemetry import metrics
+
+BACKOFF = workqueue.BackoffSettings(start=1.0, max=8.0)
+
+
+@pytest.fixture
+def queue(clock: clocks.Clock, meters: metrics.Metrics) -> workqueue.WorkQueue[str]:
+    return workqueue.WorkQueue(
+        "q", clock, backoff=BACKOFF, metrics=meters, jitter=lambda delay: delay
+    )
+
+
+async def test_a_key_added_before_or_after_the_wait_is_served(
+    queue: workqueue.WorkQueue[str],
+) -> None:
+    queue.add("early")
+    assert await queue.get() == "early"
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(_expect, queue, "late")
+        await anyio.wait_all_tasks_blocked()
+        queue.add("late")
+
+
+async def _expect(queue: workqueue.WorkQueue[str], key: str | None) -> None:
+    assert await queue.get() == key
+
+
+async def test_a_delayed_key_comes_at_its_time(
+    queue: workqueue.WorkQueue[str], clock: clocks.Clock
+) -> None:
+    queue.add("a", 3600)
+
+    assert len(queue) == 1
+    assert await queue.get() == "a"
+    assert clock.monotonic() == pytest.approx(3600)
+
+
+async def test_an_earlier_time_moves_the_timer_of_waiting_workers(
+    queue: workqueue.WorkQueue[str], clock: clocks.Clock
+) -> None:
+    queue.add("late", 3600)
+    async with anyio.create_task_group() as group:
+        group.start_soon(_expect, queue, "soon")
+        await anyio.sleep(1)
+        queue.add("soon", 10)
+    assert clock.monotonic() == pytest.approx(11)
+
+    assert await queue.get() == "late"
+    assert clock.monotonic() == pytest.approx(3600)
+
+
+async def test_a_later_time_leaves_the_timer_alone(
+    queue: workqueue.WorkQueue[str], clock: clocks.Clock
+) -> None:
+    queue.add("soon", 10)
+    async with anyio.create_task_group() as group:
+        group.start_soon(_expect, queue, "soon")
+        await anyio.sleep(1)
+        queue.add("late", 3600)
+    assert clock.monotonic() == pytest.approx(10)
+
+
+async def test_a_timer_for_a_key_taken_early_wakes_nobody_in_vain(
+    queue: workqueue.WorkQueue[str], clock: clocks.Clock
+) -> None:
+    queue.add("a", 10)
+    async with anyio.create_task_group() as group:
+        group.start_soon(_expect, queue, "a")
+        await anyio.sleep(1)
+        queue.add("a")
+        await anyio.sleep(1)
+        queue.done("a")
+        group.start_soon(_expect, queue, "b")
+        await anyio.sleep(100)
+        queue.add("b", 10)
+    assert clock.monotonic() == pytest.approx(112)
+
+
+async def test_every_waiting_worker_gets_a_key_of_its_own(
+    queue: workqueue.WorkQueue[str],
+) -> None:
+    got: list[str | None] = []
+
+    async def work() -> None:
+        got.append(await queue.get())
+
+    async with anyio.create_task_group() as group:
+        for _ in range(3):
+            group.start_soon(work)
+        await anyio.wait_all_tasks_blocked()
+        for key in ("a", "b", "a", "c"):
+            queue.add(key)
+    assert sorted(filter(None, got)) == ["a", "b", "c"]
+
+
+async def test_a_key_added_in_hand_is_served_again_after_done(
+    queue: workqueue.WorkQueue[str], clock: clocks.Clock
+) -> None:
+    queue.add("a")
+    await queue.get()
+    queue.add("a")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(_expect, queue, "a")
+        await anyio.sleep(5)
+        assert queue.longest_in_hand() == pytest.approx(5)
+        assert queue.done("a") == pytest.approx(5)
+    assert clock.monotonic() == pytest.approx(5)
+
+
+async def test_a_worker_cancelled_as_it_is_woken_passes_the_key_on(
+    queue: workqueue.WorkQueue[str],
+) -> None:
+    first, second = asyncio.create_task(queue.get()), asyncio.create_task(queue.get())
+    await anyio.wait_all_tasks_blocked()
+
+    queue.add("a")
+    first.cancel()  # a scope would wait until the worker has its key; asyncio's own does not
+
+    assert await second == "a"
+    assert first.cancelled()
+
+
+async def test_a_worker_cancelled_before_it_is_woken_takes_nothing(
+    queue: workqueue.WorkQueue[str],
+) -> None:
+    first, second = asyncio.create_task(queue.get()), asyncio.create_task(queue.get())
+    await anyio.wait_all_tasks_blocked()
+
+    first.cancel()
+    queue.add("a")
+
+    assert await second == "a"
+    assert first.cancelled()
+
+
+async def test_a_cancelled_wait_leaves_no_waiter(queue: workqueue.WorkQueue[str]) -> None:
+    with anyio.move_on_after(1):
+        await queue.get()
+
+    queue.add("a")
+    assert await queue.get() == "a"
+
+
+async def test_close_ends_every_wait_and_hands_out_nothing_more(
+    queue: workqueue.WorkQueue[str],
+) -> None:
+    queue.add("delayed", 10)
+    async with anyio.create_task_group() as group:
+        for _ in range(3):
+            group.start_soon(_expect, queue, None)
+        await anyio.wait_all_tasks_blocked()
+        queue.close()
+
+    queue.add("still accepted")
+    assert await queue.get() is None
+    assert len(queue) == 2
+
+
+async def test_a_row_of_due_keys_does_not_starve_the_loop(
+    queue: workqueue.WorkQueue[str],
+) -> None:
+    for number in range(100):
+        queue.add(str(number))
+    turns: list[str] = []
+
+    async def work() -> None:
+        while len(queue):
+            await queue.get()
+            turns.append("worker")
+
+    async def other() -> None:
+        for _ in range(50):
+            turns.append("other")
+            await anyio.lowlevel.checkpoint()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(work)
+        group.start_soon(other)
+    assert turns.index("worker") < 3
+    assert turns[:60].count("other") > 20
+
+
+async def test_retries_wait_longer_each_time_until_forgotten(
+    queue: workqueue.WorkQueue[str],
+) -> None:
+    assert [queue.retry("a") for _ in range(5)] == [1, 2, 4, 8, 8]
+    assert queue.retry("b", at_least=5) == 5
+    queue.forget("a")
+    queue.forget("never failed")
+    assert queue.retry("a") == 1
+
+
+async def test_metrics_tell_what_the_queue_does(
+    queue: workqueue.WorkQueue[str], meters: metrics.Metrics
+) -> None:
+    def value(metric: str) -> float | None:
+        return meters.registry.get_sample_value(f"workqueue_{metric}", {"name": "q"})
+
+    queue.add("a")
+    queue.add("a")
+    queue.add("b")
+    await anyio.sleep(2)
+    await queue.get()
+    await anyio.sleep(3)
+    assert (value("adds_total"), value("depth")) == (2, 1)
+    assert value("unfinished_work_seconds") == pytest.approx(3)
+    assert value("longest_running_processor_seconds") == pytest.approx(3)
+
+    queue.retry("a")
+    queue.done("a")
+    assert value("retries_total") == 1
+    assert value("queue_duration_seconds_sum") == pytest.approx(2)
+    assert value("work_duration_seconds_sum") == pytest.approx(3)
+    assert value("unfinished_work_seconds") == 0

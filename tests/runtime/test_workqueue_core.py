@@ -1,0 +1,171 @@
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from snapshotd.runtime import workqueue
+
+BACKOFF = workqueue.BackoffSettings(start=1.0, max=300.0)
+KEYS = st.sampled_from("abcdef")
+DELAYS = st.sampled_from([-1.0, 0.0, 0.0, 1.0, 2.0, 3.0, 5.0])
+
+
+def plain(delay: float) -> float:
+    return delay
+
+
+class Queueing(RuleBasedStateMachine):
+    """The queue against a naive model: a table of due times that is searched every time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.core: workqueue.Core[str] = workqueue.Core(BACKOFF, jitter=plain)
+        self.now = 100.0
+        self.turn = 0
+        self.waiting: dict[str, tuple[float, int]] = {}
+        self.in_hand: dict[str, float] = {}
+        self.again: dict[str, float] = {}
+
+    def due(self) -> list[str]:
+        found = [key for key, (at, _) in self.waiting.items() if at <= self.now]
+        return sorted(found, key=lambda key: self.waiting[key])
+
+    def place(self, key: str, at: float) -> None:
+        self.turn += 1
+        self.waiting[key] = (at, self.turn)
+
+    @rule(key=KEYS, after=DELAYS)
+    def add(self, key: str, after: float) -> None:
+        at = self.now + max(0.0, after)
+        news = self.core.add(key, self.now, after=after)
+        if key in self.in_hand:
+            assert news == (at < self.again.get(key, float("inf")))
+            self.again[key] = min(at, self.again.get(key, at))
+        else:
+            assert news == (
+                at < self.waiting.get(key, (float("inf"), 0))[0] and key not in self.due()
+            )
+            if news:
+                self.place(key, at)
+
+    @rule()
+    def take(self) -> None:
+        taken = self.core.take(self.now)
+        expected = next(iter(self.due()), None)
+        assert (taken and taken.key) == expected
+        if taken is not None:
+            at, _ = self.waiting.pop(taken.key)
+            assert taken.waited == self.now - at
+            assert taken.key not in self.in_hand
+            self.in_hand[taken.key] = self.now
+
+    @precondition(lambda self: self.in_hand)
+    @rule(data=st.data())
+    def done(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(sorted(self.in_hand)))
+        assert self.core.done(key, self.now) == self.now - self.in_hand.pop(key)
+        if key in self.again:
+            self.place(key, max(self.now, self.again.pop(key)))
+
+    @rule(seconds=st.sampled_from([0.5, 1.0, 4.0]))
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+
+    @invariant()
+    def the_figures_agree(self) -> None:
+        later = [at for at, _ in self.waiting.values() if at > self.now]
+        assert self.core.next_due(self.now) == min(later, default=None)
+        assert self.core.ready(self.now) == len(self.due())
+        assert len(self.core) == len(self.waiting)
+        ages = [self.now - since for since in self.in_hand.values()]
+        assert self.core.unfinished(self.now) == sum(ages)
+        assert self.core.longest(self.now) == max(ages, default=0.0)
+
+
+TestQueueing = Queueing.TestCase
+
+
+@settings(max_examples=10)
+@given(st.randoms(use_true_random=False))
+def test_ten_thousand_keys_come_once_each_in_the_order_of_their_times(
+    dice: random.Random,
+) -> None:
+    core: workqueue.Core[int] = workqueue.Core(BACKOFF, jitter=plain)
+    delays = [dice.randrange(600) for _ in range(300)]
+    naive: dict[int, tuple[float, int]] = {}
+    for turn in range(12_000):
+        key, after = turn * 7919 % 10_000, delays[turn % 300]
+        if core.add(key, 0.0, after=after):
+            naive[key] = (after, turn)
+    assert len(naive) == len(core) == 10_000
+
+    served: list[int] = []
+    for now in range(600):
+        while (taken := core.take(float(now))) is not None:
+            assert naive[taken.key][0] == now
+            served.append(taken.key)
+            core.done(taken.key, float(now))
+    assert served == sorted(naive, key=lambda key: naive[key])
+
+
+def test_a_key_is_never_in_two_hands() -> None:
+    core: workqueue.Core[str] = workqueue.Core(BACKOFF)
+    core.add("a", 0.0)
+    core.take(0.0)
+    core.add("a", 1.0)
+
+    assert core.take(1.0) is None
+    core.done("a", 2.0)
+    assert core.take(2.0) == workqueue.Taken("a", 0.0)
+
+
+def test_a_key_that_came_back_stands_behind_those_that_waited() -> None:
+    core: workqueue.Core[str] = workqueue.Core(BACKOFF)
+    core.add("busy", 0.0)
+    core.take(0.0)
+    core.add("busy", 1.0)
+    core.add("patient", 2.0)
+    core.done("busy", 3.0)
+
+    assert core.take(4.0) == workqueue.Taken("patient", 2.0)
+
+
+def test_giving_back_what_was_not_taken_is_a_defect() -> None:
+    with pytest.raises(KeyError):
+        workqueue.Core[str](BACKOFF).done("a", 0.0)
+
+
+def test_moving_a_key_again_and_again_does_not_grow_the_heap() -> None:
+    core: workqueue.Core[str] = workqueue.Core(BACKOFF)
+    for turn in range(10_000):
+        core.add("a", float(turn), after=300)
+        core.add("a", float(turn))
+        core.take(float(turn))
+        core.done("a", float(turn))
+
+    assert len(core._heap) <= 64
+    assert core.next_due(10_000.0) is None
+
+
+def test_moving_keys_earlier_does_not_grow_the_heap() -> None:
+    core: workqueue.Core[int] = workqueue.Core(BACKOFF)
+    for after in range(5_000, 0, -1):
+        core.add(after % 10, 0.0, after=after)
+
+    assert len(core._heap) <= 2 * 10 + 64
+    assert [core.take(10.0) for _ in range(11)] == [
+        *(workqueue.Taken(key % 10, 10.0 - key) for key in range(1, 11)),
+        None,
+    ]
+
+
+@given(st.integers(1, 100_000))
+def test_backoff_doubles_from_the_start_to_the_maximum(attempts: int) -> None:
+    assert BACKOFF.delay(attempts) == (300.0 if attempts > 9 else 2.0 ** (attempts - 1))
+
+
+@given(st.floats(0.0, 1e6))
+def test_jitter_never_shortens_a_delay_nor_adds_more_than_a_tenth(delay: float) -> None:
+    assert delay <= workqueue.spread(delay) <= delay * 1.1 * (1 + 1e-9)
