@@ -148,7 +148,7 @@ def _render_json(_logger: Any, _method: str, event: Event) -> bytes:
     first = {name: event.pop(name, None) for name in ("ts", "level", "event")}
     try:
         return _encoder.encode({**first, **event})
-    except (TypeError, ValueError, OverflowError):  # lone surrogates, integers beyond 64 bits, ...
+    except Exception:  # noqa: BLE001 - a lone surrogate or a cycle must not stop the work
         return _encoder.encode({**first, **{name: ascii(value) for name, value in event.items()}})
 
 
