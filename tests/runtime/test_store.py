@@ -167,6 +167,13 @@ def test_a_list_from_the_past_brings_nothing_back(store: stores.Store[Thing]) ->
     assert store.count(KIND) == 0
 
 
+def test_a_list_from_the_past_does_not_unlearn_the_latest(store: stores.Store[Thing]) -> None:
+    store.replace(KIND, [], 10)
+    store.replace(KIND, [], 6)
+
+    assert store.put(thing("a", 8)) is None
+
+
 def test_subscribers_see_a_list_when_all_of_it_is_in(store: stores.Store[Thing]) -> None:
     seen: list[tuple[str, int]] = []
     store.subscribe(lambda change: seen.append((change.key.name, store.count(KIND))))

@@ -103,6 +103,20 @@ async def test_every_waiting_worker_gets_a_key_of_its_own(
     assert sorted(filter(None, got)) == ["a", "b", "c"]
 
 
+async def test_keys_that_fall_due_together_are_taken_by_several_workers_at_once(
+    queue: workqueue.WorkQueue[str], clock: clocks.Clock
+) -> None:
+    async def work() -> None:
+        await queue.get()
+        await anyio.sleep(5)
+
+    async with anyio.create_task_group() as group:
+        for key in ("a", "b", "c"):
+            queue.add(key, 10)
+            group.start_soon(work)
+    assert clock.monotonic() == pytest.approx(15)
+
+
 async def test_a_key_added_in_hand_is_served_again_after_done(
     queue: workqueue.WorkQueue[str], clock: clocks.Clock
 ) -> None:

@@ -149,16 +149,20 @@ def test_moving_a_key_again_and_again_does_not_grow_the_heap() -> None:
     assert core.next_due(10_000.0) is None
 
 
-def test_moving_keys_earlier_does_not_grow_the_heap() -> None:
-    core: workqueue.Core[int] = workqueue.Core(BACKOFF)
-    for after in range(5_000, 0, -1):
-        core.add(after % 10, 0.0, after=after)
+@given(st.randoms(use_true_random=False), st.integers(200, 300))
+def test_moving_keys_earlier_grows_no_heap_and_keeps_the_order(
+    dice: random.Random, moves: int
+) -> None:
+    core: workqueue.Core[int] = workqueue.Core(BACKOFF, jitter=plain)
+    naive: dict[int, int] = {}
+    for move in range(moves):
+        key, after = dice.randrange(10), 10_000 - 20 * move + dice.randrange(20)
+        core.add(key, 0.0, after=after)
+        naive[key] = after
 
     assert len(core._heap) <= 2 * 10 + 64
-    assert [core.take(10.0) for _ in range(11)] == [
-        *(workqueue.Taken(key % 10, 10.0 - key) for key in range(1, 11)),
-        None,
-    ]
+    served = [core.take(10_000.0) for _ in naive]
+    assert [taken and taken.key for taken in served] == sorted(naive, key=lambda key: naive[key])
 
 
 @given(st.integers(1, 100_000))

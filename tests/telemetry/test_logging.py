@@ -268,12 +268,16 @@ def test_a_loop_that_ended_before_its_turn_is_not_waited_for() -> None:
     sink = logs.Sink(file)
     loop = asyncio.new_event_loop()
 
-    async def talk() -> None:
+    def talk(_done: object) -> None:
         sink.write(b"first ")
         sink.flush()
 
-    loop.run_until_complete(talk())
+    end = loop.create_future()
+    end.add_done_callback(talk)  # called in the loop's last turn
+    end.set_result(None)
+    loop.run_until_complete(end)
     loop.close()
+    assert file.getvalue() == b""
     sink.write(b"second")
     sink.flush()
 
@@ -285,13 +289,13 @@ def test_the_last_lines_are_written_when_the_process_ends() -> None:
         "import asyncio, structlog\n"
         "from snapshotd.telemetry import logging\n"
         "logging.configure('json', 0)\n"
-        "async def main():\n"
-        "    structlog.get_logger().info('last_words')\n"
-        "    raise SystemExit(3)\n"
-        "asyncio.run(main())\n"
+        "loop = asyncio.new_event_loop()\n"
+        "end = loop.create_future()\n"
+        "end.add_done_callback(lambda _: structlog.get_logger().info('last_words'))\n"
+        "end.set_result(None)\n"
+        "loop.run_until_complete(end)\n"
     )
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
 
-    assert done.returncode == 3
     assert json.loads(done.stderr)["event"] == "last_words"
