@@ -1,1 +1,10 @@
-"""How keys move: cache, work queue, actor; knows nothing of snapshots."""
+"""How keys move: knows nothing of snapshots.
+
+In the order in which a change passes through:
+
+- `store`       the one cache; keeps what is newer and tells its subscribers, by a plain call
+- `workqueue`   merges the woken keys and hands each out when it is due, to one hand at a time
+- `actor`       takes keys, has them reconciled under a deadline, and settles what became of each
+- `supervisor`  starts and stops the parts of a process, and turns a failure into an exit code
+- `clock`       where all of them have the time from
+"""

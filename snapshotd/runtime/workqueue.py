@@ -40,6 +40,8 @@ Jitter: TypeAlias = Callable[[float], float]
 
 _SWEEP_FLOOR = 64  # below this many left-behind entries a sweep costs more than it frees
 
+_TICK = 0.001  # uvloop counts whole milliseconds: a timer that fires early would ring in a row
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class BackoffSettings:
@@ -309,7 +311,7 @@ class WorkQueue(Generic[K]):
         if due is None or (self._timer is not None and self._timer_due <= due):
             return  # a timer that fires too early only looks again
         self._disarm()
-        self._timer = asyncio.get_running_loop().call_later(due - now, self._ring)
+        self._timer = asyncio.get_running_loop().call_later(max(due - now, _TICK), self._ring)
         self._timer_due = due
 
     def _ring(self) -> None:

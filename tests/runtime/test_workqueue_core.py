@@ -149,6 +149,7 @@ def test_moving_a_key_again_and_again_does_not_grow_the_heap() -> None:
     assert core.next_due(10_000.0) is None
 
 
+@settings(max_examples=25)
 @given(st.randoms(use_true_random=False), st.integers(200, 300))
 def test_moving_keys_earlier_grows_no_heap_and_keeps_the_order(
     dice: random.Random, moves: int
