@@ -6,5 +6,6 @@ In the order in which a change passes through:
 - `workqueue`   merges the woken keys and hands each out when it is due, to one hand at a time
 - `actor`       takes keys, has them reconciled under a deadline, and settles what became of each
 - `supervisor`  starts and stops the parts of a process, and turns a failure into an exit code
+- `failures`    which error it is, when task groups have wrapped it
 - `clock`       where all of them have the time from
 """

@@ -27,7 +27,7 @@ import anyio.lowlevel
 import structlog
 
 from snapshotd import errors
-from snapshotd.runtime import workqueue
+from snapshotd.runtime import failures, workqueue
 from snapshotd.telemetry import metrics as meters
 
 K = TypeVar("K", bound=Hashable)
@@ -53,6 +53,7 @@ _SETTLEMENTS: Final[dict[type, _Settlement]] = {
     errors.Conflict: _Settlement("conflict", logging.DEBUG),  # two of us met: looking again helps
     errors.Throttled: _Settlement("throttled", logging.INFO),
     errors.Unavailable: _Settlement("unavailable", logging.WARNING),
+    errors.Unsuccessful: _Settlement("unsuccessful", logging.INFO),  # stands on the object already
     errors.Retryable: _Settlement("retryable", logging.WARNING),
     errors.Gone: _Settlement("gone", logging.INFO),
     errors.SnapshotdError: _Settlement("terminal", logging.ERROR),
@@ -127,10 +128,11 @@ class Actor(Generic[K]):
             with anyio.move_on_after(self._deadline):
                 verdict = await self._guarded(key)
                 return self._succeed(key, verdict)
-        except errors.SnapshotdError as problem:
-            return self._fail(key, problem)
-        except Exception as defect:  # noqa: BLE001 - one key's defect must not harm the others
-            return self._crash(key, defect)
+        except Exception as error:  # noqa: BLE001 - one key's failure must not harm the others
+            problem = failures.told(error)
+            if isinstance(problem, errors.SnapshotdError):
+                return self._fail(key, problem)
+            return self._crash(key, error)
         late = errors.Unavailable(f"no end within the deadline of {self._deadline:g} s")
         return self._fail(key, late)
 

@@ -19,6 +19,7 @@ import anyio.abc
 import structlog
 
 from snapshotd import errors
+from snapshotd.runtime import failures
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
@@ -73,13 +74,6 @@ class _Child:
         except Exception:
             log.exception("part_stop_failed", part=self.part.name)
             self.scope.cancel()
-
-
-def _first(error: Exception) -> Exception:
-    """Return the first error that a task group wrapped, or the error itself."""
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 class Supervisor:
@@ -144,7 +138,7 @@ class Supervisor:
                 if not (child.part.may_end or self._stopping.is_set()):
                     self._fail(child.part, errors.Terminal("it ended by itself"))
         except Exception as error:  # noqa: BLE001 - it becomes a sentence and an exit code
-            self._fail(child.part, _first(error))
+            self._fail(child.part, failures.told(error))
         finally:
             child.ended.set()
             self.stop()

@@ -27,6 +27,7 @@ Result: TypeAlias = Literal[
     "conflict",
     "throttled",
     "unavailable",  # no definite answer, or no end within the deadline
+    "unsuccessful",  # a definite failure that is written on the object
     "retryable",
     "terminal",
     "gone",

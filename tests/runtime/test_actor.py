@@ -3,7 +3,7 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, get_args
 
 import anyio
 import pytest
@@ -48,10 +48,9 @@ class Bench:
             actor.stop()
 
     def results(self) -> dict[str, int]:
-        names = ("done", "again", "conflict", "throttled", "unavailable", "retryable")
         return {
             result: int(count)
-            for result in (*names, "terminal", "gone", "crashed")
+            for result in get_args(metrics.Result)
             if (
                 count := self.meters.registry.get_sample_value(
                     "snapshotd_reconciles_total", {"actor": "a", "result": result}
@@ -104,6 +103,7 @@ async def test_a_verdict_may_ask_for_another_look(bench: Bench) -> None:
         (errors.Throttled("x", retry_after=7), "throttled", "info", 7),
         (errors.Throttled("x", retry_after=0.5), "throttled", "info", 1),
         (errors.Unavailable("x"), "unavailable", "warning", 1),
+        (errors.Unsuccessful("x"), "unsuccessful", "info", 1),
         (errors.Retryable("x"), "retryable", "warning", 1),
         (errors.Invalid("x"), "terminal", "error", 300),
         (errors.Refused("x"), "terminal", "error", 300),
@@ -166,6 +166,23 @@ async def test_a_crash_is_told_counted_and_harms_no_other_key(bench: Bench) -> N
         ("reconcile_crashed", "error")
     ] * 2
     assert isinstance(lines[0]["exc_info"], LookupError)
+
+
+async def test_an_error_in_a_task_group_of_the_reconcile_is_settled_as_itself(
+    bench: Bench,
+) -> None:
+    async def reconcile(key: str) -> actors.Verdict:
+        async with anyio.create_task_group() as group:
+            group.start_soon(raising(errors.Throttled("x", retry_after=7)), key)
+            await anyio.sleep_forever()
+        return actors.Verdict()
+
+    bench.queue.add("k")
+
+    await bench.work(reconcile, seconds=8)
+
+    assert bench.times == [("k", 0), ("k", 7)]
+    assert bench.results() == {"throttled": 2}
 
 
 async def test_a_reconcile_past_its_deadline_is_ended_and_counts_as_unavailable(
