@@ -2,7 +2,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, get_args
 
 import anyio
@@ -15,7 +15,7 @@ from snapshotd.runtime import clock as clocks
 from snapshotd.runtime import workqueue
 from snapshotd.telemetry import metrics
 
-Reconcile = Callable[[str], Awaitable[actors.Verdict]]
+Reconcile = Callable[[str], Coroutine[Any, Any, actors.Verdict]]
 
 
 class Bench:
