@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Final, Literal, TypeAlias
 import msgspec
 import structlog
 
-from snapshotd.model import secrets
+from snapshotd.model import keys, secrets
 
 Format: TypeAlias = Literal["text", "json"]
 Event: TypeAlias = structlog.typing.EventDict
@@ -28,6 +28,7 @@ Event: TypeAlias = structlog.typing.EventDict
 _DEBUG_FROM: Final = 4  # the -v of the reference: from here on, what goes on inside
 _LIBRARIES_FROM: Final = 6  # and from here on, what the libraries say when all is well
 _HIDDEN: Final = "[hidden]"
+_DEEPEST: Final = 6  # what is nested deeper, or in itself, is cut off there
 _SECRET_TYPES: Final = (secrets.Credentials, secrets.Secret)
 _SECRET_WORDS: Final = ("secret", "token", "password", "credential", "authorization")
 
@@ -99,8 +100,8 @@ def configure(rendering: Format, verbosity: int, *, file: BinaryIO | None = None
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            _hide_secrets,
             functools.partial(_describe_exception, with_traceback=debug),
+            _hide_secrets,
             *(_to_text(colours=file.isatty()) if rendering == "text" else _to_json()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(
@@ -148,17 +149,27 @@ def _render_json(_logger: Any, _method: str, event: Event) -> bytes:
     first = {name: event.pop(name, None) for name in ("ts", "level", "event")}
     try:
         return _encoder.encode({**first, **event})
-    except Exception:  # noqa: BLE001 - a lone surrogate or a cycle must not stop the work
+    except Exception:  # noqa: BLE001 - a lone surrogate must not stop the work
         return _encoder.encode({**first, **{name: ascii(value) for name, value in event.items()}})
 
 
 def _hide_secrets(_logger: Any, _method: str, event: Event) -> Event:
-    for name, value in event.items():
-        if _is_secret(name) or isinstance(value, _SECRET_TYPES):
-            event[name] = _HIDDEN
-        elif isinstance(value, Mapping):
-            event[name] = _hide_secrets(_logger, _method, dict(value))
-    return event
+    return {name: _hidden(name, value) for name, value in event.items()}
+
+
+def _hidden(name: object, value: object, *, depth: int = 0) -> object:
+    """Return the value, or what may be shown of it; `name` is what it is called."""
+    if isinstance(value, _SECRET_TYPES) or _is_secret(name):
+        return _HIDDEN
+    if isinstance(value, keys.Key):
+        return str(value)
+    if isinstance(value, (Mapping, list, tuple, set, frozenset)) and depth == _DEEPEST:
+        return "..."
+    if isinstance(value, Mapping):
+        return {key: _hidden(key, each, depth=depth + 1) for key, each in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_hidden(name, each, depth=depth + 1) for each in value]
+    return value
 
 
 @functools.lru_cache(maxsize=1024)
