@@ -5,14 +5,14 @@ and an actor's hand is joined here.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Protocol
 
 from snapshotd.actors import binding, creation, perform, ports, protection
 from snapshotd.decide import routing, views
 from snapshotd.model import keys, wire
-from snapshotd.runtime import actor, workqueue
+from snapshotd.runtime import actor
 from snapshotd.runtime import store as caches
 
-Queue = workqueue.WorkQueue[keys.Key]
 Reconcile = Callable[[keys.Key], Awaitable[actor.Verdict]]
 
 CLUSTER_INDEXES: Mapping[str, caches.Index] = {
@@ -28,6 +28,13 @@ DRIVER_INDEXES: Mapping[str, caches.Index] = {
         keys.Kind.VOLUME_SNAPSHOT_CONTENT, routing.unready_by_class
     ),
 }
+
+
+class Queue(Protocol):
+    """Where keys wait: all that a role needs of `runtime.workqueue`."""
+
+    def add(self, key: keys.Key) -> object:
+        """Have a key served as soon as a worker is free."""
 
 
 class Role:

@@ -208,13 +208,8 @@ def _pair(
         )
     if not validation.may_point_back(content, snapshot):
         return _misbound(snapshot, content, now)
-    if content.metadata.deleting and not content.spec.volume_snapshot_ref.uid:
-        return telling.snapshot_error(
-            snapshot,
-            reason="SnapshotContentMissing",
-            message=f"VolumeSnapshotContent {content.metadata.name} is being deleted",
-            now=now,
-        )
+    if content.metadata.deleting and not content.ready:
+        return _going(snapshot, content, now)
     finalizers = _guard(snapshot, content)
     if finalizers is not None:
         return intents.Decision(intents=(finalizers,), again=0.0)
@@ -242,10 +237,25 @@ def _follow(
         )
     if not validation.points_back(content, snapshot):
         return _misbound(snapshot, content, now)
+    if content.metadata.deleting and not content.ready:
+        return _going(snapshot, content, now)
     finalizers = _guard(snapshot, content)
     if finalizers is not None:
         return intents.Decision(intents=(finalizers,), again=0.0)
     return publishing.publish(view, content, policy, now)
+
+
+def _going(
+    snapshot: snapshots.VolumeSnapshot, content: snapshots.VolumeSnapshotContent, now: float
+) -> intents.Decision:
+    """Report a content that somebody deleted before the driver made it ready: it never will be."""
+    return telling.snapshot_error(
+        snapshot,
+        reason="SnapshotContentMissing",
+        message=f"VolumeSnapshotContent {content.metadata.name} is being deleted: delete this "
+        "VolumeSnapshot to let it go, and take another",
+        now=now,
+    )
 
 
 def _misbound(

@@ -7,7 +7,7 @@ can never become ready does not hold it for ever (reference issue 1305).
 """
 
 from snapshotd.decide import intents, views
-from snapshotd.model import names
+from snapshotd.model import names, snapshots
 
 
 def decide(view: views.ClaimView) -> intents.Decision:
@@ -44,12 +44,12 @@ def _under_way(use: views.Use) -> bool:
         return False
     if use.content is None:
         return use.snapshot.status is None or use.snapshot.status.error is None
-    return not _failed_for_good(use)
+    # Nothing is cut any more for a content that is being deleted.
+    return not use.content.metadata.deleting and not _failed_for_good(use.content)
 
 
-def _failed_for_good(use: views.Use) -> bool:
-    content = use.content
-    if content is None or content.status is None or content.handle:
+def _failed_for_good(content: snapshots.VolumeSnapshotContent) -> bool:
+    if content.status is None or content.handle:
         return False
     marked = names.BEING_CREATED_ANNOTATION in content.metadata.annotations
     return content.status.error is not None and not marked

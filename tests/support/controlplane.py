@@ -28,8 +28,12 @@ _BUILDS = {
     "etcd": ("go.etcd.io/etcd/server/v3", "-s -w"),
     "kube-apiserver": (
         "k8s.io/kubernetes/cmd/kube-apiserver",
-        f"-s -w -X {_VERSION}.gitVersion=v{KUBERNETES} -X {_VERSION}.gitMajor=1 "
-        f"-X {_VERSION}.gitMinor={KUBERNETES.split('.')[1]}",
+        " ".join(
+            (
+                f"-s -w -X {_VERSION}.gitVersion=v{KUBERNETES} -X {_VERSION}.gitMajor=1",
+                f"-X {_VERSION}.gitMinor={KUBERNETES.split('.')[1]}",
+            )
+        ),
     ),
 }
 _BUILD_SECONDS = 1800
