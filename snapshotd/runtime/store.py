@@ -137,7 +137,7 @@ class Store(Generic[T]):
         return [objects[key] for key in self._buckets[name].get(value, ())]
 
     def was_deleted(self, key: keys.Key, uid: str) -> bool:
-        """Say whether this process has seen that incarnation go (lately: see `tombstones`).
+        """Say whether this process has lately seen that incarnation go, or leave what is watched.
 
         False means nothing: it may be unknown, alive or long gone.
         """

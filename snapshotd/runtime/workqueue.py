@@ -14,10 +14,14 @@ A key the queue knows is in exactly one place:
 Adding a known key merges: the earliest due time wins, and no key is ever queued twice. Keys that
 fall due are served in the order of their due times.
 
+So a change overtakes a backoff: what it mended is seen at once. But a failure may itself write a
+change (an error with a new text each time), and a key would spin on its own echo; from its third
+failure in a row on, a key is served at most once in `BackoffSettings.start` seconds.
+
 Costs, n keys known: add, take and done are O(1) for keys due now, O(log n) for delayed ones, since
 each delayed add pushes one heap entry, which is popped once. Entries left behind are swept, in
 O(heap), when they outnumber the live ones: amortised O(1) for each add that left one. `retry` and
-`forget` touch a table of attempts, which holds failing keys only. Memory is O(n).
+`forget` touch tables that hold failing keys only. Memory is O(n).
 """
 
 import asyncio
@@ -39,6 +43,8 @@ _Entry: TypeAlias = tuple[float, int, K]  # due at; turn, for order among equals
 Jitter: TypeAlias = Callable[[float], float]
 
 _SWEEP_FLOOR = 64  # below this many left-behind entries a sweep costs more than it frees
+
+_PATIENCE = 3  # failures in a row from which on a key is held back even from being woken
 
 _TICK = 0.001  # uvloop counts whole milliseconds: a timer that fires early would ring in a row
 
@@ -85,6 +91,7 @@ class Core(Generic[K]):
         self._in_hand: dict[K, float] = {}  # taken at
         self._again: dict[K, float] = {}  # in a hand, and due again at
         self._attempts: dict[K, int] = {}
+        self._not_before: dict[K, float] = {}  # of keys that fail over and over
 
     def __len__(self) -> int:
         """Return how many keys are due or delayed, in no hand."""
@@ -101,7 +108,7 @@ class Core(Generic[K]):
         Say whether that is news, False if the key was due by then anyway.
         """
         self._advance(now)
-        due = now + max(0.0, after)
+        due = max(now, now + after, self._not_before.get(key, now))
         if key in self._in_hand:
             known = self._again.get(key)
             news = known is None or due < known
@@ -134,18 +141,22 @@ class Core(Generic[K]):
         worked = now - self._in_hand.pop(key)
         due = self._again.pop(key, None)
         if due is not None:
-            self._place(key, now, max(due, now))  # behind those that waited while it had its turn
+            # Not before now: behind those that waited while it had its turn.
+            self._place(key, now, max(due, self._not_before.get(key, now), now))
         return worked
 
-    def failed(self, key: K, *, at_least: float = 0.0) -> float:
+    def failed(self, key: K, now: float, *, at_least: float = 0.0) -> float:
         """Count a failure of `key` and return the seconds to wait before it is added again."""
         attempts = self._attempts.get(key, 0) + 1
         self._attempts[key] = attempts
+        if attempts >= _PATIENCE:
+            self._not_before[key] = now + self._backoff.start
         return self._jitter(max(at_least, self._backoff.delay(attempts)))
 
     def forget(self, key: K) -> None:
         """Let the next failure of `key` count as its first."""
         self._attempts.pop(key, None)
+        self._not_before.pop(key, None)
 
     def next_due(self, now: float) -> float | None:
         """Return when the next delayed key falls due; None if none is delayed."""
@@ -260,7 +271,7 @@ class WorkQueue(Generic[K]):
 
     def retry(self, key: K, *, at_least: float = 0.0) -> float:
         """Add `key` after its backoff, or later if `at_least` says so; return the delay."""
-        delay = self._core.failed(key, at_least=at_least)
+        delay = self._core.failed(key, self._clock.monotonic(), at_least=at_least)
         self._meter.retried()
         self.add(key, delay)
         return delay

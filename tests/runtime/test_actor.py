@@ -147,6 +147,28 @@ async def test_failures_back_off_and_success_forgets_them(bench: Bench) -> None:
     assert [at for _, at in bench.times] == [0, 1, 3, 103, 104]
 
 
+async def test_a_change_overtakes_the_backoff(bench: Bench) -> None:
+    bench.queue.add("k")
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: bench.work(raising(errors.Invalid("x")), seconds=10))
+        await anyio.sleep(5)
+        bench.queue.add("k")
+
+    assert [at for _, at in bench.times] == [0, 5]
+
+
+async def test_a_key_does_not_spin_on_the_changes_that_its_failures_write(bench: Bench) -> None:
+    async def reconcile(key: str) -> actors.Verdict:
+        bench.queue.add(key)
+        raise errors.Unsuccessful("x")
+
+    bench.queue.add("k")
+
+    await bench.work(reconcile, seconds=5.5)
+
+    assert [at for _, at in bench.times] == [0, 0, 0, 1, 2, 3, 4, 5]
+
+
 async def test_a_crash_is_told_counted_and_harms_no_other_key(bench: Bench) -> None:
     async def reconcile(key: str) -> actors.Verdict:
         if key == "bad":

@@ -27,6 +27,8 @@ class Queueing(RuleBasedStateMachine):
         self.waiting: dict[str, tuple[float, int]] = {}
         self.in_hand: dict[str, float] = {}
         self.again: dict[str, float] = {}
+        self.failures: dict[str, int] = {}
+        self.not_before: dict[str, float] = {}
 
     def due(self) -> list[str]:
         found = [key for key, (at, _) in self.waiting.items() if at <= self.now]
@@ -38,7 +40,7 @@ class Queueing(RuleBasedStateMachine):
 
     @rule(key=KEYS, after=DELAYS)
     def add(self, key: str, after: float) -> None:
-        at = self.now + max(0.0, after)
+        at = max(self.now + after, self.now, self.not_before.get(key, 0.0))
         news = self.core.add(key, self.now, after=after)
         if key in self.in_hand:
             assert news == (at < self.again.get(key, float("inf")))
@@ -67,7 +69,22 @@ class Queueing(RuleBasedStateMachine):
         key = data.draw(st.sampled_from(sorted(self.in_hand)))
         assert self.core.done(key, self.now) == self.now - self.in_hand.pop(key)
         if key in self.again:
-            self.place(key, max(self.now, self.again.pop(key)))
+            self.place(key, max(self.now, self.again.pop(key), self.not_before.get(key, 0.0)))
+
+    @precondition(lambda self: self.in_hand)
+    @rule(data=st.data())
+    def fail(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(sorted(self.in_hand)))
+        self.failures[key] = self.failures.get(key, 0) + 1
+        if self.failures[key] >= 3:
+            self.not_before[key] = self.now + BACKOFF.start
+        assert self.core.failed(key, self.now) == BACKOFF.delay(self.failures[key])
+
+    @rule(key=KEYS)
+    def forget(self, key: str) -> None:
+        self.core.forget(key)
+        self.failures.pop(key, None)
+        self.not_before.pop(key, None)
 
     @rule(seconds=st.sampled_from([0.5, 1.0, 4.0]))
     def pass_time(self, seconds: float) -> None:
