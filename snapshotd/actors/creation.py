@@ -123,16 +123,15 @@ class ContentActor:
         call: intents.CreateSnapshot,
         credentials: secrets.Credentials,
     ) -> outcomes.Answer:
-        self._attempts.note(content, views.Attempt.UNKNOWN)
+        before = self._attempts.of(content)
+        self._attempts.note(content, outcomes.Attempt.UNKNOWN)
         async with anyio.create_task_group() as group:
             if call.mark is not None:
                 group.start_soon(self._mark, call.mark, call.mark_after, name="mark-slow-call")
             answer = await self._driver.create_snapshot(call, credentials)
             group.cancel_scope.cancel()
         if isinstance(answer, outcomes.Refusal):
-            definite = outcomes.meaning(answer.code) is outcomes.Meaning.FINAL
-            ended = views.Attempt.REFUSED if definite else views.Attempt.UNKNOWN
-            self._attempts.note(content, ended)
+            self._attempts.note(content, outcomes.known_after(before, answer.code))
         return answer
 
     async def _mark(self, mark: intents.UpdateMetadata, after: float) -> None:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from snapshotd.decide import views
+from snapshotd.decide import outcomes
 from snapshotd.model import keys, names, snapshots, wire
 from snapshotd.runtime import store as caches
 
@@ -87,20 +87,20 @@ class Attempts:
     def __init__(self) -> None:
         """Start before the watch: whatever appears now was there before."""
         self._watching = False
-        self._ended: dict[str, views.Attempt] = {}
+        self._ended: dict[str, outcomes.Attempt] = {}
         self._polls: dict[str, int] = {}
 
     def start(self) -> None:
         """Take what appears from now on as new: the cache is complete."""
         self._watching = True
 
-    def of(self, content: snapshots.VolumeSnapshotContent) -> views.Attempt:
+    def of(self, content: snapshots.VolumeSnapshotContent) -> outcomes.Attempt:
         """Return what is known of calls for this content."""
-        return self._ended.get(content.metadata.uid, views.Attempt.UNKNOWN)
+        return self._ended.get(content.metadata.uid, outcomes.Attempt.UNKNOWN)
 
-    def note(self, content: snapshots.VolumeSnapshotContent, attempt: views.Attempt) -> None:
+    def note(self, content: snapshots.VolumeSnapshotContent, attempt: outcomes.Attempt) -> None:
         """Note that a call is about to be sent (UNKNOWN), or how it ended."""
-        if attempt is views.Attempt.UNKNOWN:
+        if attempt is outcomes.Attempt.UNKNOWN:
             self._ended.pop(content.metadata.uid, None)
         else:
             self._ended[content.metadata.uid] = attempt
@@ -122,7 +122,7 @@ class Attempts:
         if old is None and isinstance(new, snapshots.VolumeSnapshotContent):
             begun = new.status is not None or new.metadata.annotations.keys() & _BEGUN
             if self._watching and not begun:
-                self._ended[new.metadata.uid] = views.Attempt.NEVER
+                self._ended[new.metadata.uid] = outcomes.Attempt.NEVER
 
 
 def _ready(obj: wire.Object) -> bool:

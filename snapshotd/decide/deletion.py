@@ -47,7 +47,8 @@ def _ask(view: views.ContentView, policy: views.DriverPolicy) -> intents.Decisio
     if handle:
         return intents.Decision(intents=(calls.delete(content, handle),))
     marked = names.BEING_CREATED_ANNOTATION in content.metadata.annotations
-    if not marked and view.attempt is not views.Attempt.UNKNOWN:
+    nothing_made = view.attempt in {outcomes.Attempt.NEVER, outcomes.Attempt.REFUSED}
+    if nothing_made and not marked:
         return _release(content)
     try:
         # The name is all the driver needs to find what a lost call may have made.
@@ -68,22 +69,20 @@ def _conclude(view: views.ContentView, answer: outcomes.Answer) -> intents.Decis
         case outcomes.NotSent():
             return _failed(content, f"Failed to get snapshot credentials: {answer.message}")
         case outcomes.Refusal() if isinstance(view.call, intents.CreateSnapshot):
-            return _not_found_out(content, answer)
+            return _not_found_out(view, answer)
         case outcomes.Refusal():
             return _not_deleted(content, answer)
 
 
-def _not_found_out(
-    content: snapshots.VolumeSnapshotContent, refusal: outcomes.Refusal
-) -> intents.Decision:
-    """Release a content whose snapshot is now known not to exist; keep it while in doubt."""
-    nothing_there = {outcomes.Meaning.FINAL, outcomes.Meaning.DOUBTFUL}
-    # ALREADY_EXISTS: one of this name is there, made with other parameters: not to be forgotten.
-    in_the_way = refusal.code is outcomes.Code.ALREADY_EXISTS
-    if outcomes.meaning(refusal.code) in nothing_there and not in_the_way:
-        return _release(content)
+def _not_found_out(view: views.ContentView, refusal: outcomes.Refusal) -> intents.Decision:
+    """Release a content whose snapshot does not exist; keep it while a lost call is in doubt.
+
+    A driver that fails every call, and never lost one, was asked once more now: enough.
+    """
+    if view.attempt in {outcomes.Attempt.REFUSED, outcomes.Attempt.DOUBTFUL}:
+        return _release(view.content)
     told = f"{refusal.code}: {refusal.message}"
-    return _failed(content, f"Failed to find out whether a snapshot was made: {told}")
+    return _failed(view.content, f"Failed to find out whether a snapshot was made: {told}")
 
 
 def _not_deleted(

@@ -102,3 +102,31 @@ _NOT_DEFINITE = {
 def meaning(code: Code) -> Meaning:
     """Return what this code, in answer to CreateSnapshot, tells about the snapshot."""
     return _NOT_DEFINITE.get(code, Meaning.FINAL)
+
+
+class Attempt(enum.Enum):
+    """What this process knows of CreateSnapshot calls for one content without a handle."""
+
+    NEVER = "no call was ever sent, by anyone"
+    REFUSED = "the last call ended with a definite failure"
+    DOUBTFUL = "every call was answered, the last one with a failure that proves nothing"
+    UNKNOWN = "a call was, or may have been, sent, and its end is not known"
+
+
+# Failures that say nothing about what an earlier call under this name may have made: the driver
+# looked no further than the credentials, or found a snapshot that is not like this one.
+_PROVES_NOTHING = {Code.PERMISSION_DENIED, Code.UNAUTHENTICATED}
+
+
+def known_after(before: Attempt, code: Code) -> Attempt:
+    """Return what is known once a call was refused with this code."""
+    if code is Code.ALREADY_EXISTS:
+        return Attempt.UNKNOWN
+    match meaning(code):
+        case Meaning.UNKNOWN | Meaning.BUSY:
+            return Attempt.UNKNOWN
+        case Meaning.FINAL if code not in _PROVES_NOTHING:
+            return Attempt.REFUSED
+        case _:
+            # An earlier call whose answer was lost may have made what this one did not find.
+            return Attempt.UNKNOWN if before is Attempt.UNKNOWN else Attempt.DOUBTFUL

@@ -7,6 +7,8 @@ have to wait for a timer, and nothing waits for a timer that an event could wake
 from collections.abc import Hashable, Iterable, Iterator
 from typing import Protocol
 
+import msgspec
+
 from snapshotd.decide import publishing
 from snapshotd.model import keys, names, snapshots, volumes, wire
 
@@ -97,14 +99,37 @@ def wakes_in_cluster(
 def wakes_at_driver(
     old: wire.Object | None, new: wire.Object | None, cache: Lookup
 ) -> set[keys.Key]:
-    """Return the keys the sidecar looks at after one object changed."""
+    """Return the keys the sidecar looks at after one object changed.
+
+    Not those of which only what the sidecar itself writes changed: a failure it has just told would
+    wake its own key, and have the driver called again at once.
+    """
     match new or old:
         case snapshots.VolumeSnapshotContent() as content:
-            return {content.key} if new is not None else set()
+            return {content.key} if _is_news(old, new) else set()
         case snapshots.VolumeSnapshotClass() as class_:
             return {each.key for each in cache.by_index(CONTENTS_BY_CLASS, class_.metadata.name)}
         case _:
             return set()
+
+
+def _is_news(old: wire.Object | None, new: wire.Object | None) -> bool:
+    if not isinstance(new, snapshots.VolumeSnapshotContent):
+        return False
+    if not isinstance(old, snapshots.VolumeSnapshotContent):
+        return True
+    return _said_by_others(old) != _said_by_others(new) or (new.ready and not old.ready)
+
+
+def _said_by_others(content: snapshots.VolumeSnapshotContent) -> snapshots.VolumeSnapshotContent:
+    metadata = content.metadata
+    annotations = dict(metadata.annotations)
+    annotations.pop(names.BEING_CREATED_ANNOTATION, None)
+    return msgspec.structs.replace(
+        content,
+        status=None,
+        metadata=msgspec.structs.replace(metadata, resource_version="", annotations=annotations),
+    )
 
 
 def _of_snapshot(snapshot: snapshots.VolumeSnapshot) -> Iterator[keys.Key]:

@@ -4,8 +4,6 @@ A view is built from the cache by an actor; what is missing there is None here. 
 to know more gets a new field here first.
 """
 
-import enum
-
 import msgspec
 
 from snapshotd.decide import intents, outcomes
@@ -82,14 +80,6 @@ class ReleaseView(msgspec.Struct, frozen=True):
     restores: tuple[volumes.PersistentVolumeClaim, ...] = ()
 
 
-class Attempt(enum.Enum):
-    """What this process knows of CreateSnapshot calls for one content without a handle."""
-
-    NEVER = "no call was ever sent, by anyone"
-    UNKNOWN = "a call was, or may have been, sent, and its end is not known"
-    REFUSED = "the last call ended with a definite failure"
-
-
 class ContentView(msgspec.Struct, frozen=True):
     """What the driver side sees of one VolumeSnapshotContent.
 
@@ -99,7 +89,7 @@ class ContentView(msgspec.Struct, frozen=True):
 
     content: snapshots.VolumeSnapshotContent
     snapshot_class: snapshots.VolumeSnapshotClass | None = None
-    attempt: Attempt = Attempt.UNKNOWN
+    attempt: outcomes.Attempt = outcomes.Attempt.UNKNOWN
     call: intents.Call | None = None
     answer: outcomes.Answer | None = None
     polls: int = 0

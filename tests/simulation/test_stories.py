@@ -5,6 +5,7 @@ Hypothesis writes the story and shrinks the ones that end badly; the blob in its
 
 import asyncio
 import contextlib
+import os
 
 import simulated
 from hypothesis import settings, strategies
@@ -158,6 +159,33 @@ class Stories(RuleBasedStateMachine):
             self.sidecar.writer.fault = fault
             self.storage.fault = driver
             self._work_as_sidecar(key)
+
+    @rule(  # what happens, to whom and when: every part is drawn by itself
+        rounds=strategies.integers(1, 4),
+        fault=strategies.sampled_from(simulated.Fault),
+        after=strategies.integers(0, 4),
+        whose=strategies.booleans(),
+        driver=strategies.sampled_from(simulated.DriverFault),
+        data=strategies.data(),
+    )
+    def time_passes(
+        self,
+        data: strategies.DataObject,
+        *,
+        rounds: int,
+        fault: simulated.Fault,
+        after: int,
+        driver: simulated.DriverFault,
+        whose: bool,
+    ) -> None:
+        """Everything runs for a while, one fault on the way; then somebody may lose patience."""
+        writer = (self.controller if whose else self.sidecar).writer
+        writer.fault, writer.after = fault, after
+        self.storage.fault = driver
+        for _ in range(rounds):
+            self._round()
+        if data.draw(strategies.booleans(), label="impatient"):
+            self.a_user_deletes_a_snapshot(data)
 
     @rule()
     def the_controller_restarts(self) -> None:
@@ -337,5 +365,8 @@ class Stories(RuleBasedStateMachine):
 
 TestStories = Stories.TestCase
 TestStories.settings = settings(
-    max_examples=400, stateful_step_count=40, deadline=None, print_blob=True
+    max_examples=int(os.environ.get("STORIES", "400")),
+    stateful_step_count=40,
+    deadline=None,
+    print_blob=True,
 )
