@@ -68,12 +68,25 @@ class WatchEvent(msgspec.Struct, frozen=True, gc=False):
     object: msgspec.Raw
 
 
+class StatusCause(meta.Model, frozen=True, gc=False):
+    """One thing that was wrong: the path of the field."""
+
+    field: str = ""
+
+
+class StatusDetails(meta.Model, frozen=True, gc=False):
+    """All that was wrong."""
+
+    causes: tuple[StatusCause, ...] = ()
+
+
 class Status(meta.Model, frozen=True, gc=False):
     """What the API server says of a request that failed (meta/v1 Status)."""
 
     code: int = 0
     reason: str = ""
     message: str = ""
+    details: StatusDetails | None = None
 
 
 _list_decoder = msgspec.json.Decoder(RawList)

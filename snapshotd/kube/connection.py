@@ -1,0 +1,334 @@
+"""The way to the API server: one set of credentials, and a channel of its own for each kind of use.
+
+Channels share nothing that could fill up: a lease renewal waits neither for work nor for a socket,
+watches hold as many connections as they like, Events never take more than two. Only the work
+channel is throttled. Every answer that is no success, and every failure to get one, leaves here as
+one of our errors; every request has a deadline.
+"""
+
+import dataclasses
+import importlib.metadata
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+import anyio
+import msgspec
+import yarl
+
+from snapshotd import errors
+from snapshotd.kube import credentials, throttle
+from snapshotd.kube import errors as answers
+from snapshotd.runtime import clock as clocks
+from snapshotd.telemetry import metrics
+
+JSON: Final = "application/json"
+MERGE_PATCH: Final = "application/merge-patch+json"
+
+_CONNECT_WITHIN: Final = 10.0  # seconds
+_KEEP_IDLE: Final = 60.0  # seconds; the API server keeps connections longer
+_CLOSE_WITHIN: Final = 5.0  # seconds
+_WATCH_BUFFER: Final = 2**18  # bytes
+# Seconds until a peer that vanished is noticed on a silent connection: 30 + 3 x 10
+_KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Options:
+    """How to connect."""
+
+    kubeconfig: str = ""  # path; '' tries $KUBECONFIG, then the pod's service account
+    qps: float = 0.0  # requests a second on the work channel; 0 leaves it to the throttle alone
+    burst: int = 0  # requests at once above qps
+    service_account: str = credentials.SERVICE_ACCOUNT
+
+
+class Response(msgspec.Struct, frozen=True, gc=False):
+    """A success: its HTTP status, and its body whole."""
+
+    status: int
+    body: bytes
+
+
+class _Answer(msgspec.Struct, frozen=True, gc=False):
+    status: int
+    body: bytes
+    retry_after: float | None
+    authorization: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    path: str
+    query: Mapping[str, str]
+    limit: aiohttp.ClientTimeout
+    body: bytes | None = None
+    content_type: str = JSON
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+class Stream:
+    """An answer that goes on: chunks as they arrive."""
+
+    def __init__(self, response: aiohttp.ClientResponse, request: _Request) -> None:
+        """Read from a response whose head has come."""
+        self._response = response
+        self._request = request
+
+    async def read(self) -> bytes:
+        """Return what has arrived, at least a byte; b'' at the end. Raises `Unavailable`."""
+        try:
+            return await self._response.content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            raise _lost(self._request, error) from error
+
+
+class Channel:
+    """Requests of one kind of use, over connections of their own."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        identity: credentials.Credentials,
+        *,
+        meters: metrics.RequestMetrics,
+        clock: clocks.Clock,
+        limiter: throttle.Throttle | None = None,
+    ) -> None:
+        """Use `Connection` instead."""
+        self._session = session
+        self._identity = identity
+        self._meters = meters
+        self._clock = clock
+        self._limiter = limiter
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        content_type: str = JSON,
+        timeout: float = 30.0,  # noqa: ASYNC109 - of the exchange, beside the wait for a place
+    ) -> Response:
+        """Send one request and return its success; raises what the answer means.
+
+        `timeout` in seconds bounds the wait for a place and then, again, the exchange.
+        """
+        limit = aiohttp.ClientTimeout(total=timeout, sock_connect=_CONNECT_WITHIN)
+        request = _Request(method, path, query or {}, limit, body, content_type)
+        answer = await self._attempt(request, timeout)
+        if answer.status == 401 and await self._identity.renew(answer.authorization):
+            answer = await self._attempt(request, timeout)
+        if not 200 <= answer.status < 300:
+            raise _refusal(request, answer)
+        return Response(answer.status, answer.body)
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, *, query: Mapping[str, str], silence: float
+    ) -> AsyncIterator[Stream]:
+        """GET an answer without an end, cut after `silence` seconds without a byte."""
+        limit = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_WITHIN, sock_read=silence)
+        request = _Request("GET", path, query, limit)
+        async with AsyncExitStack() as stack:
+            response = await self._open(request, stack)
+            if response.status == 401 and await self._identity.renew(_shown(response)):
+                response = await self._open(request, stack)
+            if response.status != 200:
+                raise _refusal(request, await _read(request, response))
+            yield Stream(response, request)
+
+    async def _attempt(self, request: _Request, patience: float) -> _Answer:
+        if self._limiter is None:
+            return await self._exchange(request)
+        async with self._limiter.place(patience) as report:
+            answer = await self._exchange(request)
+            if answer.status in {429, 503}:
+                report.verdict = throttle.Verdict.OVERLOADED
+                report.pause = answer.retry_after or 0.0
+            elif answer.status < 500:
+                report.verdict = throttle.Verdict.GOOD
+            return answer
+
+    async def _exchange(self, request: _Request) -> _Answer:
+        async with AsyncExitStack() as stack:
+            return await _read(request, await self._open(request, stack))
+
+    async def _open(self, request: _Request, stack: AsyncExitStack) -> aiohttp.ClientResponse:
+        """Send the request and return the head of its answer, which `stack` closes."""
+        url = yarl.URL(self._identity.host + request.path, encoded=True)
+        headers = await self._headers(request)
+        begun = self._clock.monotonic()
+        code: int | None = None
+        try:
+            response = await stack.enter_async_context(
+                self._session.request(
+                    request.method,
+                    url.with_query(request.query) if request.query else url,
+                    data=request.body,
+                    headers=headers,
+                    timeout=request.limit,
+                    allow_redirects=False,
+                    ssl=self._identity.tls,  # each time: a renewed one makes new connections
+                    server_hostname=self._identity.server_name,
+                    proxy=self._identity.proxy,
+                )
+            )
+            code = response.status
+        except (aiohttp.ClientError, OSError) as error:
+            raise _lost(request, error) from error
+        finally:
+            self._meters.answered(request.method, code, self._clock.monotonic() - begun)
+        return response
+
+    async def _headers(self, request: _Request) -> dict[str, str]:
+        headers = {} if request.body is None else {"Content-Type": request.content_type}
+        authorization = await self._identity.authorization()
+        if authorization:
+            headers["Authorization"] = authorization
+        return headers
+
+
+class Connection:
+    """The API server as all parts of a process share it; use with `async with`.
+
+    Four channels: `work` for writes and reads, throttled; `watches` for lists and watches; `leases`
+    for leader election alone; `events` for Kubernetes Events. All errors are ours.
+    """
+
+    work: Channel
+    watches: Channel
+    leases: Channel
+    events: Channel
+
+    def __init__(self, options: Options, *, clock: clocks.Clock, meters: metrics.Metrics) -> None:
+        """Prepare; nothing is read or opened before `async with`."""
+        self._options = options
+        self._clock = clock
+        self._meters = meters
+        self._stack = AsyncExitStack()
+        self.host = ""
+
+    async def __aenter__(self) -> Self:
+        """Load the credentials and open the channels; raises `Misconfigured`. Sends nothing."""
+        options, clock = self._options, self._clock
+        identity = await credentials.load(
+            options.kubeconfig, clock=clock, service_account=options.service_account
+        )
+        self.host = identity.host
+        meters = self._meters.requests_to(yarl.URL(identity.host).authority)
+        bounds = throttle.Bounds()
+        cap = throttle.Bucket(options.qps, options.burst) if options.qps > 0 else None
+        limiter = throttle.Throttle(clock, bounds=bounds, cap=cap)
+
+        async def channel(
+            sockets: int, *, limiter: throttle.Throttle | None = None, buffer: int = 2**16
+        ) -> Channel:
+            session = await self._stack.enter_async_context(_session(sockets, buffer))
+            return Channel(session, identity, meters=meters, clock=clock, limiter=limiter)
+
+        self.work = await channel(int(bounds.most), limiter=limiter)
+        self.watches = await channel(0, buffer=_WATCH_BUFFER)  # no limit: a watch holds its own
+        self.leases = await channel(2)
+        self.events = await channel(2)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close all connections, at once."""
+        with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_WITHIN):
+            await self._stack.aclose()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        content_type: str = JSON,
+        timeout: float = 30.0,  # noqa: ASYNC109 - as for `Channel.request`
+    ) -> Response:
+        """Send one request on the work channel: see `Channel.request`."""
+        return await self.work.request(
+            method, path, query=query, body=body, content_type=content_type, timeout=timeout
+        )
+
+
+def _session(sockets: int, buffer: int) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(
+        limit=sockets, keepalive_timeout=_KEEP_IDLE, socket_factory=_socket
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        # Compressing a list costs the API server more than sending it within the cluster
+        headers={
+            "User-Agent": f"snapshotd/{_version()}",
+            "Accept": JSON,
+            "Accept-Encoding": "identity",
+        },
+        read_bufsize=buffer,
+        trust_env=False,  # its look-ups would triple the cost of a request
+    )
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """Return a socket that notices a peer which vanished without a word."""
+    family, kind, protocol = address[:3]
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        if hasattr(socket, name):
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return made
+
+
+async def _read(request: _Request, response: aiohttp.ClientResponse) -> _Answer:
+    try:
+        body = await response.read()
+    except (aiohttp.ClientError, OSError) as error:
+        raise _lost(request, error) from error
+    retry_after = _seconds(response.headers.get("Retry-After", ""))
+    return _Answer(response.status, body, retry_after, _shown(response))
+
+
+def _shown(response: aiohttp.ClientResponse) -> str:
+    return response.request_info.headers.get("Authorization", "")
+
+
+def _refusal(request: _Request, answer: _Answer) -> errors.SnapshotdError:
+    return answers.from_answer(
+        answer.status, answer.body, request=str(request), retry_after=answer.retry_after
+    )
+
+
+def _lost(request: _Request, error: Exception) -> errors.Unavailable:
+    """Return what it means that no answer came: TimeoutError is an OSError too."""
+    return errors.Unavailable(f"{request}: no answer: {error or type(error).__name__}")
+
+
+def _seconds(retry_after: str) -> float | None:
+    """Return a Retry-After of seconds; a date is read as one second, so that we do pause."""
+    if not retry_after:
+        return None
+    return float(retry_after) if retry_after.isdecimal() else 1.0
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("snapshotd")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"

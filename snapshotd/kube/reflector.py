@@ -1,0 +1,277 @@
+"""Keeps the cache equal to what the API server has of one kind: list once, then watch.
+
+Invariants: every object goes into the cache by a plain call in the order in which the server sent
+it; a deletion is never lost (after a gap comes a complete list, and what it does not hold is gone);
+an object that cannot be read costs itself alone; no failure ends `run`, and none is answered at
+once; a stream that says nothing is given up in the end.
+
+The watch is a class and not a generator, since a cancel scope must not be held over a yield.
+"""
+
+import dataclasses
+import random
+from typing import Final, NoReturn
+
+import anyio
+import msgspec
+import structlog
+
+from snapshotd import errors
+from snapshotd.kube import backoff, lines, resources
+from snapshotd.kube import connection as connections
+from snapshotd.kube import errors as answers
+from snapshotd.model import keys, meta, wire
+from snapshotd.runtime import clock as clocks
+from snapshotd.runtime import store as caches
+from snapshotd.telemetry import metrics
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
+
+_LIST_WITHIN: Final = 60.0  # seconds for one page
+_TOO_SHORT: Final = 5.0  # seconds: an end sooner than this is a failure, lest we come back at once
+_GIVE_UP: Final = 8  # failures in a row after which a version is held to be of no use
+_SHOWN: Final = 80  # bytes of garbage in a log
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scope:
+    """What to watch: a kind, in one namespace or all (''), by selectors.
+
+    `optional`: the work goes on where the server does not serve the kind, or not to us.
+    """
+
+    kind: keys.Kind
+    namespace: str = ""
+    label_selector: str = ""
+    field_selector: str = ""
+    optional: bool = False
+
+    def query(self) -> dict[str, str]:
+        """Return the selectors as the API takes them."""
+        selectors = {"labelSelector": self.label_selector, "fieldSelector": self.field_selector}
+        return {name: value for name, value in selectors.items() if value}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Timing:
+    """Sizes and seconds; a watch's length is drawn anew each time, against herds."""
+
+    page: int = 500  # objects; client-go's, and one request in a few milliseconds
+    shortest: float = 300.0
+    longest: float = 600.0
+    silence: float = 30.0  # without a byte, beyond the watch's own end
+    first_retry: float = 0.5
+    last_retry: float = 30.0
+
+
+class _Sketch(meta.Model, frozen=True, gc=False):
+    """As little of an object as names it: bookmarks and deletions need no more."""
+
+    metadata: meta.ObjectReference = meta.ObjectReference()
+
+
+_sketches: Final = msgspec.json.Decoder(_Sketch)
+
+
+class Reflector:
+    """Lists and watches one kind into the cache, for as long as `run` runs.
+
+    `synced` is set when the cache holds the kind (or it is optional and not to be had).
+    """
+
+    def __init__(
+        self,
+        connection: connections.Connection,
+        scope: Scope,
+        *,
+        store: caches.Store[wire.Object],
+        clock: clocks.Clock,
+        meters: metrics.Metrics,
+        timing: Timing | None = None,
+    ) -> None:
+        """Prepare; the connection is open when `run` is called."""
+        self.synced = anyio.Event()
+        self.skipped = 0
+        self._connection = connection
+        self._scope = scope
+        self._resource = resources.of(scope.kind)
+        self._store = store
+        self._clock = clock
+        self._meters = meters.reflector(str(scope.kind))
+        self._timing = timing or Timing()
+        self._backoff = backoff.Backoff(self._timing.first_retry, self._timing.last_retry)
+        self._version = ""  # the last one the server told us of; '' before a list
+        self._trouble = "not listed yet"
+
+    def check(self) -> str | None:
+        """Return what is missing for the cache to hold this kind, None when it does."""
+        return None if self.synced.is_set() else f"{self._scope.kind}: {self._trouble}"
+
+    async def run(self) -> NoReturn:
+        """List and watch until cancelled."""
+        while True:
+            try:
+                if not self._version:
+                    await self._list()
+                await self._watch()
+            except errors.SnapshotdError as error:
+                await self._clock.sleep(self._settle(error))
+
+    def _settle(self, error: errors.SnapshotdError) -> float:
+        """Take note of a failure and return the seconds to wait."""
+        self._meters.failed()
+        delay = self._backoff.delay(error)
+        failures = self._backoff.failures
+        if isinstance(error, errors.Gone) or failures >= _GIVE_UP:
+            self._version = ""
+        self._trouble = str(error)
+        if self._scope.optional and isinstance(error, errors.Gone | errors.Refused):
+            self.synced.set()
+        # Any single end of a watch is ordinary: it counts when the next attempt fails as well
+        expected = failures == 1 and self.synced.is_set()
+        told = log.debug if expected or failures % 10 not in {1, 2} else log.warning
+        told(
+            "reflector_failed",
+            kind=str(self._scope.kind),
+            error=str(error),
+            failures=failures,
+            retry_in=round(delay, 2),
+        )
+        return delay
+
+    def _succeeded(self) -> None:
+        if self._backoff.failures > 1:
+            log.info("reflector_recovered", kind=str(self._scope.kind))
+        if self._backoff.failures:
+            self._backoff.reset()
+
+    async def _list(self) -> None:
+        begun = self._clock.monotonic()
+        objects: list[wire.Object] = []
+        version = await self._read_pages(objects)
+        self._store.replace(self._scope.kind, objects, _number(version))
+        self._version = version
+        self._meters.listed(len(objects), self._clock.monotonic() - begun)
+        self._succeeded()
+        self.synced.set()
+
+    async def _read_pages(self, objects: list[wire.Object]) -> str:
+        """Collect the objects and return the list's version; raises `Gone` if there is no list."""
+        path = self._resource.collection(self._scope.namespace)
+        query = {**self._scope.query(), "limit": str(self._timing.page)}
+        while True:
+            try:
+                response = await self._connection.watches.request(
+                    "GET", path, query=query, timeout=_LIST_WITHIN
+                )
+            except errors.Gone as error:
+                if "continue" not in query:
+                    raise errors.Gone(_advice(self._resource)) from error
+                # The history ended while we turned pages: once more, in one piece
+                query = self._scope.query()
+                objects.clear()
+                continue
+            page = wire.decode_list(response.body)
+            objects.extend(filter(None, map(self._listed, page.items)))
+            if not page.metadata.continue_:
+                return page.metadata.resource_version
+            query["continue"] = page.metadata.continue_
+
+    def _listed(self, raw: msgspec.Raw) -> wire.Object | None:
+        """Return a listed object; one that cannot be read stays in the cache as it was."""
+        decoded = self._decode(raw)
+        return self._store.get(self._key(_sketch(raw))) if decoded is None else decoded
+
+    async def _watch(self) -> None:
+        seconds = int(random.uniform(self._timing.shortest, self._timing.longest))  # noqa: S311
+        query = {
+            **self._scope.query(),
+            "watch": "1",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": self._version,
+            "timeoutSeconds": str(seconds),
+        }
+        begun = self._clock.monotonic()
+        buffer = lines.LineBuffer()
+        path = self._resource.collection(self._scope.namespace)
+        silence = seconds + self._timing.silence
+        async with self._connection.watches.stream(path, query=query, silence=silence) as stream:
+            self._meters.watching()
+            while chunk := await stream.read():
+                for line in buffer.feed(chunk):  # all of a chunk, before anybody else's turn
+                    self._take(line)
+        if buffer.rest.strip():
+            raise errors.Unavailable(f"the watch broke off within {buffer.rest[:_SHOWN]!r}")
+        lasted = self._clock.monotonic() - begun
+        if lasted < _TOO_SHORT:
+            raise errors.Unavailable(f"the watch ended after {lasted:.1f} s")
+
+    def _take(self, line: bytes) -> None:
+        """Put one event into the cache; raises what an ERROR event means."""
+        try:
+            event = wire.decode_event(line)
+        except errors.Invalid as error:
+            raise errors.Unavailable(f"no watch event: {line[:_SHOWN]!r}") from error
+        match event.type:
+            case "ADDED" | "MODIFIED":
+                self._put(event.object)
+            case "DELETED":
+                sketch = _sketch(event.object)
+                self._store.remove(self._key(sketch), _number(sketch.resource_version))
+                self._version = sketch.resource_version
+            case "BOOKMARK":
+                self._version = _sketch(event.object).resource_version or self._version
+            case "ERROR":
+                self._meters.event(event.type)
+                status = wire.decode_status(event.object)
+                raise answers.from_status(
+                    status, code=status.code, request=f"watch {self._resource.plural}"
+                )
+            case unknown:
+                log.debug("watch_event_unknown", kind=str(self._scope.kind), type=unknown)
+                return
+        self._meters.event(event.type)
+        self._succeeded()
+
+    def _put(self, raw: msgspec.Raw) -> None:
+        decoded = self._decode(raw)
+        if decoded is None:
+            self._version = _sketch(raw).resource_version or self._version
+            return
+        self._store.put(decoded)
+        self._version = decoded.metadata.resource_version
+
+    def _decode(self, raw: msgspec.Raw) -> wire.Object | None:
+        try:
+            return wire.decode(self._scope.kind, raw)
+        except errors.Invalid as error:
+            self.skipped += 1
+            log.warning("object_skipped", kind=str(self._scope.kind), error=str(error))
+            return None
+
+    def _key(self, sketch: meta.ObjectReference) -> keys.Key:
+        return keys.Key(self._scope.kind, sketch.namespace, sketch.name)
+
+
+def _sketch(raw: msgspec.Raw) -> meta.ObjectReference:
+    try:
+        return _sketches.decode(raw).metadata
+    except (msgspec.DecodeError, ValueError):
+        return meta.ObjectReference()
+
+
+def _number(version: str) -> int:
+    try:
+        return keys.version_number(version)
+    except ValueError as error:
+        raise errors.Invalid(f"resourceVersion {version!r} is not a number") from error
+
+
+def _advice(resource: resources.Resource) -> str:
+    served = f"the API server does not serve {resource.kind} ({resource.api_version})"
+    if not resource.custom:
+        return f"{served}: is this a Kubernetes API server of a supported version?"
+    return (
+        f"{served}: install its CustomResourceDefinition {resource.qualified}"
+        " (kubectl apply -k config/crd); waiting for it"
+    )

@@ -1,0 +1,213 @@
+"""How many requests may be under way at once: as many as the API server takes gladly.
+
+Additive growth while answers are good and the room is used, halving when the server says that it is
+too much, a pause where it says for how long: AIMD, as TCP does it. The core (`Limit`) is told the
+time and waits for nothing; the shell (`Throttle`) hands out places in the order in which they were
+asked for. Invariant: a place given is given back exactly once, however its holder ends.
+
+Costs: O(1) each, and no task or timer while there is room.
+"""
+
+import asyncio
+import collections
+import dataclasses
+import enum
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import anyio
+
+from snapshotd import errors
+from snapshotd.runtime import clock as clocks
+
+
+class Verdict(enum.Enum):
+    """What an answer says about the server's load."""
+
+    GOOD = enum.auto()
+    OVERLOADED = enum.auto()
+    NEUTRAL = enum.auto()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Bounds:
+    """The places at the start, at least and at most; `longest_pause` and `calm` in seconds.
+
+    20 at first: well within the API server's default share for one client (API Priority and
+    Fairness), and enough for its whole throughput at a few milliseconds a request. `calm` is how
+    long a halving protects from the next: all that was under way when the first came tells the
+    same.
+    """
+
+    start: float = 20.0
+    least: float = 1.0
+    most: float = 200.0
+    longest_pause: float = 60.0
+    calm: float = 1.0
+
+
+class Limit:
+    """The core: how many places there are, how many are taken, and until when all must wait."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        """Start with `bounds.start` places."""
+        self._bounds = bounds
+        self.places = bounds.start
+        self.taken = 0
+        self.paused_until = float("-inf")
+        self._halved_at = float("-inf")
+
+    def admit(self, now: float) -> bool:
+        """Take a place if one may be taken."""
+        if now < self.paused_until or self.taken >= int(self.places):
+            return False
+        self.taken += 1
+        return True
+
+    def give_back(self, verdict: Verdict, now: float, *, pause: float = 0.0) -> None:
+        """Return a place with what the answer said; `pause` is the server's Retry-After."""
+        used = self.taken
+        self.taken -= 1
+        if pause > 0.0:
+            until = now + min(pause, self._bounds.longest_pause)
+            self.paused_until = max(self.paused_until, until)
+        match verdict:
+            case Verdict.OVERLOADED:
+                self._halve(now)
+            case Verdict.GOOD if used >= int(self.places) / 2:
+                self.places = min(self._bounds.most, self.places + 1.0 / self.places)
+            case _:
+                pass  # idle places prove nothing
+
+    def _halve(self, now: float) -> None:
+        if now - self._halved_at >= self._bounds.calm:
+            self._halved_at = now
+            self.places = max(self._bounds.least, self.places / 2)
+
+
+class Bucket:
+    """A cap on requests a second, as `--kube-api-qps` and `--kube-api-burst` give it."""
+
+    def __init__(self, rate: float, burst: int) -> None:
+        """Start full: `burst` requests at once, then `rate` a second."""
+        self._interval = 1.0 / rate
+        self._credit = self._interval * (max(burst, 1) - 1)
+        self._next = float("-inf")
+
+    def reserve(self, now: float, within: float) -> float | None:
+        """Book the next request and return the seconds until then; None if over `within`."""
+        due = max(self._next, now - self._credit)
+        delay = max(0.0, due - now)
+        if delay > within:
+            return None
+        self._next = due + self._interval
+        return delay
+
+
+class Report:
+    """What the holder of a place says of the answer before it gives the place back."""
+
+    __slots__ = ("pause", "verdict")
+
+    def __init__(self) -> None:
+        """Start neutral: an answer that never came says nothing about load."""
+        self.verdict = Verdict.NEUTRAL
+        self.pause = 0.0
+
+
+class _Waiter:
+    __slots__ = ("admitted", "turn")
+
+    def __init__(self) -> None:
+        self.turn = anyio.Event()
+        self.admitted = False
+
+
+_NO_PAUSE: Final = 0.0
+
+
+class Throttle:
+    """The shell: places in the order asked for."""
+
+    def __init__(
+        self, clock: clocks.Clock, *, bounds: Bounds | None = None, cap: Bucket | None = None
+    ) -> None:
+        """Start with no request under way; `cap` bounds the rate beside the concurrency."""
+        self._clock = clock
+        self._limit = Limit(bounds or Bounds())
+        self._cap = cap
+        self._waiters: collections.deque[_Waiter] = collections.deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def places(self) -> int:
+        """Return how many requests may be under way at once just now."""
+        return int(self._limit.places)
+
+    @property
+    def waiting(self) -> int:
+        """Return how many wait for a place."""
+        return len(self._waiters)
+
+    @asynccontextmanager
+    async def place(self, patience: float) -> AsyncIterator[Report]:
+        """Hold a place; raises `Throttled` when none is free within `patience` seconds."""
+        await self._obey_cap(patience)
+        await self._take(patience)
+        report = Report()
+        try:
+            yield report
+        finally:
+            self._limit.give_back(report.verdict, self._clock.monotonic(), pause=report.pause)
+            self._hand_out()
+
+    async def _obey_cap(self, patience: float) -> None:
+        if self._cap is None:
+            return
+        delay = self._cap.reserve(self._clock.monotonic(), patience)
+        if delay is None:
+            raise _impatient(patience, "--kube-api-qps allows no request sooner")
+        if delay > 0.0:
+            await self._clock.sleep(delay)
+
+    async def _take(self, patience: float) -> None:
+        if not self._waiters and self._limit.admit(self._clock.monotonic()):
+            return
+        waiter = _Waiter()
+        self._waiters.append(waiter)
+        self._hand_out()  # sets the timer where a pause is what we wait for
+        try:
+            with anyio.move_on_after(patience):
+                await waiter.turn.wait()
+        except BaseException:
+            self._withdraw(waiter)
+            raise
+        if not waiter.admitted:
+            self._withdraw(waiter)
+            raise _impatient(patience, "the API server takes no more at once")
+
+    def _withdraw(self, waiter: _Waiter) -> None:
+        if waiter.admitted:
+            self._limit.give_back(Verdict.NEUTRAL, self._clock.monotonic())
+        else:
+            self._waiters.remove(waiter)
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        now = self._clock.monotonic()
+        while self._waiters and self._limit.admit(now):
+            waiter = self._waiters.popleft()
+            waiter.admitted = True
+            waiter.turn.set()
+        left = self._limit.paused_until - now
+        if self._waiters and left > _NO_PAUSE and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(left, self._resume)
+
+    def _resume(self) -> None:
+        self._timer = None
+        self._hand_out()
+
+
+def _impatient(patience: float, why: str) -> errors.Throttled:
+    return errors.Throttled(f"not sent within {patience:g} s: {why}")
