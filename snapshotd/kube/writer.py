@@ -100,7 +100,9 @@ class Writer:
             body=wire.encode(change),
             content_type=connections.MERGE_PATCH,
         )
-        return _remaining(wire.decode(key.kind, response.body))
+        stored = wire.decode(key.kind, response.body)
+        gone = stored.metadata.deleting and not stored.metadata.finalizers
+        return None if gone else stored
 
     async def delete(self, key: keys.Key, uid: str, *, version: str = "") -> wire.Object | None:
         """Ask for a deletion; return the object if finalizers hold it, None if it is gone.
@@ -117,7 +119,8 @@ class Writer:
             return None
         if _typed.decode(response.body).kind != key.kind:
             return None  # a Status of success
-        return _remaining(wire.decode(key.kind, response.body))
+        stored = wire.decode(key.kind, response.body)
+        return stored if stored.metadata.deleting and stored.metadata.finalizers else None
 
     async def _change(
         self, target: intents.Target, change: Fields, *, subresource: str = ""
@@ -157,8 +160,3 @@ def _bound(intent: intents.BindContent) -> Fields:
     if intent.class_name is not None:
         spec["volumeSnapshotClassName"] = intent.class_name
     return {"metadata": _metadata(intent.finalizers), "spec": spec}
-
-
-def _remaining(stored: wire.Object) -> wire.Object | None:
-    gone = stored.metadata.deleting and not stored.metadata.finalizers
-    return None if gone else stored
