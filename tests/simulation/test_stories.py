@@ -27,6 +27,7 @@ class Stories(RuleBasedStateMachine):
         self.api = simulated.Api()
         self.storage = simulated.Storage(self._may_delete)
         self.made = 0
+        self.crashed = False
         self.handles: dict[str, str] = {}  # the snapshot each ready VolumeSnapshot stands for
         self.left: set[str] = set()  # handles whose content went with policy Retain
 
@@ -120,13 +121,10 @@ class Stories(RuleBasedStateMachine):
 
     # What machines do
 
-    @rule()
-    def the_controllers_watch_delivers(self) -> None:
-        self.controller.deliver()
-
-    @rule()
-    def the_sidecars_watch_delivers(self) -> None:
-        self.sidecar.deliver()
+    @rule(whose=strategies.booleans(), changes=strategies.integers(1, 5))
+    def a_watch_delivers(self, changes: int, *, whose: bool) -> None:
+        for _ in range(changes):
+            (self.controller if whose else self.sidecar).deliver()
 
     @rule(
         data=strategies.data(),
@@ -157,7 +155,7 @@ class Stories(RuleBasedStateMachine):
         if waiting:
             key = data.draw(strategies.sampled_from(waiting))
             self.sidecar.writer.fault = fault
-            self.storage.fault = driver
+            self.storage.faults = [driver]
             self._work_as_sidecar(key)
 
     @rule(  # what happens, to whom and when: every part is drawn by itself
@@ -165,7 +163,7 @@ class Stories(RuleBasedStateMachine):
         fault=strategies.sampled_from(simulated.Fault),
         after=strategies.integers(0, 4),
         whose=strategies.booleans(),
-        driver=strategies.sampled_from(simulated.DriverFault),
+        driver=strategies.lists(strategies.sampled_from(simulated.DriverFault), max_size=4),
         data=strategies.data(),
     )
     def time_passes(
@@ -175,31 +173,33 @@ class Stories(RuleBasedStateMachine):
         rounds: int,
         fault: simulated.Fault,
         after: int,
-        driver: simulated.DriverFault,
+        driver: list[simulated.DriverFault],
         whose: bool,
     ) -> None:
-        """Everything runs for a while, one fault on the way; then somebody may lose patience."""
+        """Everything runs for a while, with faults; then somebody may lose patience."""
         writer = (self.controller if whose else self.sidecar).writer
         writer.fault, writer.after = fault, after
-        self.storage.fault = driver
+        self.storage.faults = driver
+        self.crashed = False
         for _ in range(rounds):
-            self._round()
+            if not self.crashed:
+                self._round()
         if data.draw(strategies.booleans(), label="impatient"):
             self.a_user_deletes_a_snapshot(data)
 
-    @rule()
-    def the_controller_restarts(self) -> None:
-        self.controller = self._start_controller()
-
-    @rule()
-    def the_sidecar_restarts(self) -> None:
-        self.sidecar = self._start_sidecar()
+    @rule(whose=strategies.booleans())
+    def a_process_restarts(self, *, whose: bool) -> None:
+        if whose:
+            self.controller = self._start_controller()
+        else:
+            self.sidecar = self._start_sidecar()
 
     def _work_as_controller(self, key: keys.Key) -> None:
         try:
             if self.controller.work(self.loop, key):
                 self.controller.waiting.add(key)
         except simulated.Crash:
+            self.crashed = True
             self.controller = self._start_controller()
         self._observe()
 
@@ -208,6 +208,7 @@ class Stories(RuleBasedStateMachine):
             if self.sidecar.work(self.loop, key):
                 self.sidecar.waiting.add(key)
         except simulated.Crash:
+            self.crashed = True
             self.sidecar = self._start_sidecar()
         self._observe()
 
@@ -261,7 +262,8 @@ class Stories(RuleBasedStateMachine):
         for name in CLASSES:
             if keys.Key(keys.Kind.VOLUME_SNAPSHOT_CLASS, "", name) not in self.api.objects:
                 self._bring_class(name)
-        self.storage.fault = simulated.DriverFault.NONE
+        self.storage.faults = []
+        self.crashed = False
         for process in (self.controller, self.sidecar):
             process.writer.fault = simulated.Fault.NONE
         for _ in range(MOST_ROUNDS):
@@ -281,8 +283,9 @@ class Stories(RuleBasedStateMachine):
             while process.behind:
                 process.deliver()
             for key in list(process.waiting.keys):
+                if not self.crashed:  # the rest is for the process that follows, next time
+                    work(key)
                 busy = True
-                work(key)
         return busy
 
     def _state(self) -> list[str]:
@@ -366,7 +369,7 @@ class Stories(RuleBasedStateMachine):
 TestStories = Stories.TestCase
 TestStories.settings = settings(
     max_examples=int(os.environ.get("STORIES", "400")),
-    stateful_step_count=40,
+    stateful_step_count=60,
     deadline=None,
     print_blob=True,
 )

@@ -176,7 +176,7 @@ def _with_metadata(
 
 
 class Time:
-    """A clock that moves a second with every look at it, and in which every wait is over at once."""
+    """A clock that moves a second with every look at it; every wait is over at once."""
 
     def __init__(self) -> None:
         self._seconds = 1000.0
@@ -250,7 +250,7 @@ class Storage:
         self.by_name: dict[str, outcomes.SnapshotInfo] = {}
         self.given: set[str] = set()  # handles that were there before
         self.cut: dict[str, int] = {}
-        self.fault = DriverFault.NONE
+        self.faults: list[DriverFault] = []  # of the next calls, in order
         self.polls_until_ready = 0
         self._may_delete = may_delete
         self._polls: dict[str, int] = {}
@@ -261,8 +261,7 @@ class Storage:
         return self.given | {info.handle for info in self.by_name.values()}
 
     def _fault(self) -> DriverFault:
-        due, self.fault = self.fault, DriverFault.NONE
-        return due
+        return self.faults.pop(0) if self.faults else DriverFault.NONE
 
     async def create_snapshot(
         self, call: intents.CreateSnapshot, credentials: object
