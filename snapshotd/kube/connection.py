@@ -12,7 +12,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 import aiohttp
 import anyio
@@ -51,6 +51,22 @@ class Response(msgspec.Struct, frozen=True, gc=False):
 
     status: int
     body: bytes
+
+
+class Requests(Protocol):
+    """What a part needs that only asks and is answered: a `Channel` is one."""
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        content_type: str = JSON,
+        timeout: float = 30.0,  # noqa: ASYNC109 - as for `Channel.request`
+    ) -> Response:
+        """Send one request: see `Channel.request`."""
 
 
 class _Answer(msgspec.Struct, frozen=True, gc=False):

@@ -132,16 +132,19 @@ class LeaderElection:
 
     def __init__(
         self,
-        connection: connections.Connection,
+        channel: connections.Requests,
         lock: Lock,
         *,
         clock: clocks.Clock,
         timing: Timing | None = None,
         on_change: Callable[[bool], None] | None = None,
     ) -> None:
-        """Prepare; `on_change` is told True on becoming leader, False on ceasing to be."""
+        """Prepare, on the connection's `leases`.
+
+        `on_change` is told True on becoming leader and False on ceasing to be.
+        """
         self.leading = False
-        self._connection = connection
+        self._channel = channel
         self._lock = lock
         self._clock = clock
         self._timing = timing or Timing()
@@ -250,7 +253,7 @@ class LeaderElection:
     async def _read(self) -> None:
         path = resources.of(keys.Kind.LEASE).object(self._lock.namespace, self._lock.name)
         try:
-            response = await self._connection.leases.request("GET", path, timeout=self._within)
+            response = await self._channel.request("GET", path, timeout=self._within)
         except errors.Gone:
             self._record.forget()
         else:
@@ -268,7 +271,7 @@ class LeaderElection:
             "metadata": {**metadata, "labels": labels} if labels else metadata,
             "spec": {**whole.get("spec", {}), **spec},
         }
-        response = await self._connection.leases.request(
+        response = await self._channel.request(
             "PUT" if whole else "POST",
             resource.object(self._lock.namespace, self._lock.name)
             if whole

@@ -5,12 +5,14 @@ names with or without a leading dot, addresses, networks (10.0.0.0/8), each with
 and `*`; a loopback address never goes through a proxy of the environment.
 """
 
-import contextlib
 import ipaddress
 import urllib.parse
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from snapshotd import errors
+
+_Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def resolve(url: str, configured: str | None, environ: Mapping[str, str]) -> str | None:
@@ -43,21 +45,26 @@ def _usable(proxy: str, source: str) -> str:
 def _matches(entry: str, host: str, port: int) -> bool:
     if entry in {"", "*"}:
         return entry == "*"
-    address = _address(host)
-    with contextlib.suppress(ValueError):
-        return address is not None and address in ipaddress.ip_network(entry, strict=False)
     name, colon, wanted = entry.rpartition(":")
-    if colon and wanted.isdigit():
+    if colon and wanted.isdigit() and (name.endswith("]") or ":" not in name):
         if int(wanted) != port:
             return False
-        entry = name.strip("[]")
-        if address is not None:
-            return address == _address(entry)
+        entry = name
+    address = _address(host)
+    if address is not None:
+        return _covers(entry.strip("[]"), address)
     suffix = entry.removeprefix("*").lstrip(".")
     return host.endswith(f".{suffix}") or (host == suffix and not entry.startswith((".", "*")))
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _covers(entry: str, address: _Address) -> bool:
+    try:
+        return address in ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        return False
+
+
+def _address(host: str) -> _Address | None:
     try:
         return ipaddress.ip_address(host)
     except ValueError:
