@@ -222,5 +222,7 @@ def _stamp(path: str | None) -> tuple[object, ...]:
 
 def _without_secrets(error: Exception) -> str:
     """Return the error's text up to what may be a part of the file: the library quotes it."""
+    if isinstance(error, TypeError | AttributeError | KeyError | AssertionError):
+        return "it does not have the form of a kubeconfig"
     text = re.split(r"[{\[]", str(error), maxsplit=1)[0].strip()
     return text or type(error).__name__

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import certificates
 import pytest
 import scripted
 from aiohttp import test_utils, web
@@ -48,3 +49,13 @@ async def connection(
     options = connections.Options(kubeconfig=str(kubeconfig))
     async with connections.Connection(options, clock=clock, meters=meters) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def identity() -> certificates.Identity:
+    return certificates.make()
+
+
+@pytest.fixture(scope="session")
+def authority(identity: certificates.Identity) -> bytes:
+    return identity.certificate
