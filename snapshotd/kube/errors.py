@@ -71,7 +71,7 @@ def from_status(
     """Return what a Status means; `code` counts where the Status has no reason that we know."""
     meaning = _meaning(code, status, paused=retry_after is not None)
     said = status.message[:_SHOWN] or "no further explanation"
-    told = f"{request}: {code} {status.reason or _describe(code)}: {said}"
+    told = f"{request}: {code}{f' {status.reason}' if status.reason else ''}: {said}"
     if issubclass(meaning, errors.Throttled):
         return meaning(told, retry_after=1.0 if retry_after is None else retry_after)
     return meaning(told)
@@ -89,7 +89,3 @@ def _meaning(code: int, status: wire.Status, *, paused: bool) -> _Meaning:
 def _is_stale(status: wire.Status) -> bool:
     causes = status.details.causes if status.details is not None else ()
     return bool(causes) and all(cause.field in STALE_FIELDS for cause in causes)
-
-
-def _describe(code: int) -> str:
-    return "from a proxy or a broken server" if code >= 500 or code < 400 else "without a reason"

@@ -56,7 +56,7 @@ def test_every_code_means_one_of_our_errors(code: int) -> None:
     error = means(code, b"<html>a proxy's page</html>")
 
     assert type(error) is expected(code)
-    assert str(error).startswith(f"GET /x: {code} ")
+    assert str(error).startswith(f"GET /x: {code}: no further")
 
 
 @pytest.mark.parametrize("code", [100, 204, 301, 302, 304])

@@ -61,7 +61,7 @@ async def test_an_answer_that_is_no_success_is_raised(
 ) -> None:
     server.reply(code, b"no", headers={"Location": "/elsewhere"})
 
-    with pytest.raises(errors.SnapshotdError, match=f"GET /x: {code} "):
+    with pytest.raises(errors.SnapshotdError, match=f"GET /x: {code}: "):
         await connection.request("GET", "/x")
     assert len(server.seen) == 1
 
