@@ -80,9 +80,6 @@ class _Recent(Generic[V]):
         self._kept.move_to_end(key)
         return found
 
-    def forget(self, key: object) -> None:
-        self._kept.pop(key, None)
-
 
 class Correlator:
     """Tells for each event which Event object it belongs to; O(1), no clock of its own."""
@@ -103,10 +100,6 @@ class Correlator:
         entry.event, entry.message, entry.last = event, message, now
         entry.count += 1
         return (series, entry) if self._affords(series.topic, now) else None
-
-    def forget(self, series: Series) -> None:
-        """Forget a series whose Event object is gone."""
-        self._entries.forget(series)
 
     def _series(self, event: intents.Announce, now: float) -> Series:
         about = event.about

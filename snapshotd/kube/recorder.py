@@ -78,15 +78,16 @@ class Recorder:
         with anyio.CancelScope() as self._scope:
             while True:
                 while self._queue:
-                    await self._settle(*self._queue.popitem(last=False))
+                    _, entry = self._queue.popitem(last=False)
+                    await self._settle(entry)
                 if self._stopping:
                     return
                 self._more = anyio.Event()
                 await self._more.wait()
         self.dropped += len(self._queue)
 
-    async def _settle(self, series: correlation.Series, entry: correlation.Entry) -> None:
-        """Write one Event; what cannot be written after some attempts is forgotten."""
+    async def _settle(self, entry: correlation.Entry) -> None:
+        """Write one Event; one that cannot be written is counted in the next of its series."""
         told: errors.SnapshotdError
         for _ in range(_ATTEMPTS):
             pause = 0.0
@@ -107,7 +108,6 @@ class Recorder:
                 return
             await self._clock.sleep(pause)
         self.failed += 1
-        self._correlator.forget(series)
         log.debug("event_not_written", reason=entry.event.reason, error=str(told))
 
     async def _write(self, entry: correlation.Entry) -> None:

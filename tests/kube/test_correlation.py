@@ -73,18 +73,6 @@ def test_an_object_has_its_share_and_no_more() -> None:
     assert later[1].count == 32  # what was not told is counted
 
 
-def test_a_series_that_is_forgotten_begins_again() -> None:
-    correlator = correlation.Correlator()
-    first = correlator.observe(happening(), 0.0)
-    assert first is not None
-    correlator.forget(first[0])
-
-    second = correlator.observe(happening(), 1.0)
-
-    assert second is not None
-    assert (second[1].count, second[1].name) == (1, "")
-
-
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 30), st.floats(0, 900))))
 def test_no_event_is_lost_from_the_counts(steps: list[tuple[str, int, float]]) -> None:
     """Every happening is counted in exactly one entry, told or not."""
@@ -105,3 +93,14 @@ def test_what_is_remembered_is_bounded() -> None:
 
     for kept in (correlator._entries, correlator._similar, correlator._budgets):
         assert len(kept._kept) == correlation._REMEMBERED
+
+
+def test_what_goes_on_is_not_forgotten() -> None:
+    correlator = correlation.Correlator()
+    for number in range(3 * correlation._REMEMBERED):
+        correlator.observe(happening(name=f"s{number}"), 0.0)
+        if number % 1000 == 0:
+            steady = correlator.observe(happening(name="steady"), 0.0)
+
+    assert steady is not None
+    assert steady[1].count == 13

@@ -261,6 +261,44 @@ async def test_a_lease_that_cannot_be_renewed_is_lost_before_another_may_take_it
     assert api.spec["holderIdentity"] == "a"  # not given back: it may be another's by now
 
 
+async def test_the_time_a_request_took_counts_against_us() -> None:
+    """Others may have seen the renewal when it was sent, not when we heard of it."""
+    api = Leases()
+    reign = Reign()
+
+    async def slow() -> None:
+        await anyio.sleep(2)
+        if len(api.writes) == 4:
+            raise errors.Unavailable("no")
+
+    api.trouble = slow
+
+    with pytest.raises(errors.Unavailable):
+        await candidate(api).run(reign)
+
+    answered = api.writes[-1][0]
+    assert reign.ended_at - answered == pytest.approx(TIMING.renew_deadline - 2, abs=0.01)
+
+
+async def test_who_lost_it_knows_before_its_work_is_stopped() -> None:
+    api = Leases()
+    election = candidate(api)
+    seen: list[bool] = []
+
+    async def lead() -> None:
+        seen.append(election.leading)
+        api.store({"metadata": {"name": "x"}, "spec": {"holderIdentity": "b"}})
+        try:
+            await anyio.sleep_forever()
+        finally:
+            seen.append(election.leading)
+
+    with pytest.raises(errors.Unavailable):
+        await election.run(lead)
+
+    assert seen == [True, False]
+
+
 async def test_a_renewal_that_fails_once_is_tried_again_soon() -> None:
     api = Leases()
     failures = [1, 2]

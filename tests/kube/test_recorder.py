@@ -172,6 +172,21 @@ async def test_an_event_that_cannot_be_written_costs_itself_alone(
     assert [seen.body["message"] for seen in server.seen] == ["first"] * attempts + ["second"]
 
 
+async def test_what_could_not_be_written_is_counted_in_the_next(
+    server: scripted.Server, recorder: recorders.Recorder
+) -> None:
+    server.fail(403)
+    server.reply(201)
+    recorder.stop()
+
+    for _ in range(2):
+        recorder.announce(happening())
+        await recorder.run()
+
+    assert [seen.method for seen in server.seen] == ["POST", "POST"]
+    assert server.seen[1].body["count"] == 2
+
+
 async def test_the_queue_is_bounded_and_drops_its_oldest(
     server: scripted.Server, recorder: recorders.Recorder
 ) -> None:

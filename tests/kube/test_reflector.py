@@ -357,6 +357,20 @@ async def test_a_stream_that_ends_at_once_is_no_reason_to_hurry(
     assert all(later > sooner for sooner, later in itertools.pairwise(clock.slept[::2]))
 
 
+@pytest.mark.parametrize(("end", "pauses"), [(b"", 0), (b'{"type": "ADD', 1)])
+async def test_a_watch_that_ends_in_its_time_is_followed_at_once_unless_cut(
+    server: scripted.Server, make: Maker, *, end: bytes, pauses: int
+) -> None:
+    deleted = scripted.event("DELETED", scripted.claim("a", 6))
+    server.reply(200, scripted.listing(5))
+    server.stream(deleted, end, meanwhile=lambda: make.clock.pass_by(400))
+
+    await until_idle(server, make())
+
+    assert len(make.clock.slept) == pauses
+    assert server.seen[-1].query["resourceVersion"] == "6"
+
+
 async def test_a_version_that_is_of_no_use_is_given_up(
     server: scripted.Server, make: Maker, store: Store
 ) -> None:

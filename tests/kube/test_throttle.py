@@ -147,6 +147,17 @@ async def test_a_pause_that_comes_while_others_wait_ends_for_them_too() -> None:
     assert got == [pytest.approx(11)]
 
 
+async def test_every_pause_ends() -> None:
+    gate = shell(1)
+    for _ in range(3):
+        async with gate.place(60) as report:
+            report.pause = 10.0
+    begun = anyio.current_time()
+
+    async with gate.place(60):
+        assert anyio.current_time() - begun == pytest.approx(10)
+
+
 async def test_who_waits_too_long_is_told_so() -> None:
     gate = shell(1)
     async with gate.place(60):

@@ -94,7 +94,7 @@ async def test_the_name_to_check_can_be_given(
         async with client(server.url, crt, **{"tls-server-name": "test"}) as connection:
             await connection.request("GET", "/x")
         async with client(server.url, crt, **{"tls-server-name": "other"}) as connection:
-            with pytest.raises(errors.Unavailable):
+            with pytest.raises(errors.Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
                 await connection.request("GET", "/x")
 
 
@@ -110,6 +110,7 @@ async def test_a_client_certificate_is_shown(
         async with client(server.url, crt) as connection:
             with pytest.raises(errors.Unavailable):
                 await connection.request("GET", "/x")
+        assert len(server.seen) == 1
 
 
 async def test_a_new_authority_counts_without_a_restart(

@@ -32,6 +32,9 @@ class Clock:
     def monotonic(self) -> float:
         return self.passed
 
+    def pass_by(self, seconds: float) -> None:
+        self.passed += seconds
+
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.passed += max(0.0, seconds)
@@ -99,7 +102,13 @@ class Server:
         """Answer the next request with a Status; `causes` are fields."""
         self.reply(code, status(code, reason, causes=causes))
 
-    def stream(self, *chunks: bytes, cut: bool = False, then: anyio.Event | None = None) -> None:
+    def stream(
+        self,
+        *chunks: bytes,
+        cut: bool = False,
+        meanwhile: Callable[[], None] | None = None,
+        then: anyio.Event | None = None,
+    ) -> None:
         """Answer the next request in chunks; `cut` breaks off, `then` is waited for before."""
 
         async def answer(request: web.Request) -> web.StreamResponse:
@@ -107,6 +116,8 @@ class Server:
             await response.prepare(request)
             for chunk in chunks:
                 await response.write(chunk)
+            if meanwhile is not None:
+                meanwhile()
             if then is not None:
                 await then.wait()
             if cut:
