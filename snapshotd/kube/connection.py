@@ -9,7 +9,7 @@ one of our errors; every request has a deadline.
 import dataclasses
 import importlib.metadata
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -20,7 +20,7 @@ import msgspec
 import yarl
 
 from snapshotd import errors
-from snapshotd.kube import credentials, throttle
+from snapshotd.kube import credentials, sockets, throttle
 from snapshotd.kube import errors as answers
 from snapshotd.runtime import clock as clocks
 from snapshotd.telemetry import metrics
@@ -32,8 +32,6 @@ _CONNECT_WITHIN: Final = 10.0  # seconds
 _KEEP_IDLE: Final = 60.0  # seconds; the API server keeps connections longer
 _CLOSE_WITHIN: Final = 5.0  # seconds
 _WATCH_BUFFER: Final = 2**18  # bytes
-# Seconds until a peer that vanished is noticed on a silent connection: 30 + 3 x 10
-_KEEPALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -199,6 +197,7 @@ class Channel:
                 )
             )
             code = response.status
+            stack.callback(_abandon, response)
         except (aiohttp.ClientError, OSError) as error:
             raise _lost(request, error) from error
         finally:
@@ -231,6 +230,7 @@ class Connection:
         self._clock = clock
         self._meters = meters
         self._stack = AsyncExitStack()
+        self._sockets = sockets.Sockets()
         self.host = ""
 
     async def __aenter__(self) -> Self:
@@ -246,9 +246,11 @@ class Connection:
         limiter = throttle.Throttle(clock, bounds=bounds, cap=cap)
 
         async def channel(
-            sockets: int, *, limiter: throttle.Throttle | None = None, buffer: int = 2**16
+            most: int, *, limiter: throttle.Throttle | None = None, buffer: int = 2**16
         ) -> Channel:
-            session = await self._stack.enter_async_context(_session(sockets, buffer))
+            session = await self._stack.enter_async_context(
+                _session(most, buffer, make_socket=self._sockets.make)
+            )
             return Channel(session, identity, meters=meters, clock=clock, limiter=limiter)
 
         self.work = await channel(int(bounds.most), limiter=limiter)
@@ -264,8 +266,9 @@ class Connection:
         trace: TracebackType | None,
     ) -> None:
         """Close all connections, at once."""
-        with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_WITHIN):
+        with anyio.move_on_after(_CLOSE_WITHIN, shield=True):
             await self._stack.aclose()
+            await self._sockets.close()
 
     async def request(
         self,
@@ -283,9 +286,11 @@ class Connection:
         )
 
 
-def _session(sockets: int, buffer: int) -> aiohttp.ClientSession:
+def _session(
+    most: int, buffer: int, *, make_socket: Callable[[aiohttp.AddrInfoType], socket.socket]
+) -> aiohttp.ClientSession:
     connector = aiohttp.TCPConnector(
-        limit=sockets, keepalive_timeout=_KEEP_IDLE, socket_factory=_socket
+        limit=most, keepalive_timeout=_KEEP_IDLE, socket_factory=make_socket
     )
     return aiohttp.ClientSession(
         connector=connector,
@@ -301,17 +306,6 @@ def _session(sockets: int, buffer: int) -> aiohttp.ClientSession:
     )
 
 
-def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    """Return a socket that notices a peer which vanished without a word."""
-    family, kind, protocol = address[:3]
-    made = socket.socket(family, kind, protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEPALIVE.items():
-        if hasattr(socket, name):
-            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    return made
-
-
 async def _read(request: _Request, response: aiohttp.ClientResponse) -> _Answer:
     try:
         body = await response.read()
@@ -319,6 +313,16 @@ async def _read(request: _Request, response: aiohttp.ClientResponse) -> _Answer:
         raise _lost(request, error) from error
     retry_after = _seconds(response.headers.get("Retry-After", ""))
     return _Answer(response.status, body, retry_after, _shown(response))
+
+
+def _abandon(response: aiohttp.ClientResponse) -> None:
+    """Cut the connection of an answer that was not read to its end.
+
+    A polite TLS farewell would wait half a minute for a peer that may not be there any more.
+    """
+    connection = response.connection  # None once all was read: the connection is kept then
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()
 
 
 def _shown(response: aiohttp.ClientResponse) -> str:

@@ -1,6 +1,8 @@
-"""The same parts against a real kube-apiserver: that it takes and answers as the script says."""
+"""The same parts against the embedded API server and a real kube-apiserver: they must agree."""
 
+import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 
 from snapshotd import errors
 from snapshotd.decide import intents
+from snapshotd.devcluster.apiserver import server
 from snapshotd.kube import connection as connections
 from snapshotd.kube import lease, resources
 from snapshotd.kube import recorder as recorders
@@ -21,8 +24,6 @@ from snapshotd.runtime import clock as clocks
 from snapshotd.runtime import store as caches
 from snapshotd.telemetry import metrics
 
-pytestmark = pytest.mark.e2e
-
 CONTENT = keys.Kind.VOLUME_SNAPSHOT_CONTENT
 OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 REFERENCE = {
@@ -31,6 +32,7 @@ REFERENCE = {
     "properties": {field: {"type": "string"} for field in ("name", "namespace", "uid")},
 }
 SPEC = {**OPEN, "properties": {"volumeSnapshotRef": REFERENCE}}
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 DEFINITION = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
@@ -57,6 +59,9 @@ DEFINITION = {
 }
 
 
+REAL = pytest.param("real", marks=pytest.mark.e2e)
+
+
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[controlplane.ControlPlane]:
     try:
@@ -66,9 +71,22 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[controlplane.Con
         pytest.skip(str(reason))
 
 
-@pytest.fixture(scope="module")
-def kubeconfig(plane: controlplane.ControlPlane) -> Path:
-    return plane.kubeconfig(plane.admin.token)
+@pytest.fixture(params=["embedded", REAL])
+async def kubeconfig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Path]:
+    if request.param == "real":
+        plane: controlplane.ControlPlane = request.getfixturevalue("plane")
+        yield plane.kubeconfig(plane.admin.token)
+        return
+    embedded = server.ApiServer(server.Settings())
+    async with anyio.create_task_group() as group:
+        await group.start(lambda *, task_status: embedded.run(task_status=task_status))
+        yield _written(tmp_path / "embedded", embedded.kubeconfig())
+        group.cancel_scope.cancel()
+
+
+def _written(path: Path, content: dict[str, Any]) -> Path:
+    path.write_bytes(msgspec.json.encode(content))
+    return path
 
 
 class Clock(clocks.SystemClock):
@@ -103,12 +121,9 @@ async def connection(
 ) -> AsyncIterator[connections.Connection]:
     options = connections.Options(kubeconfig=str(kubeconfig))
     async with connections.Connection(options, clock=real_clock, meters=meters) as opened:
+        with contextlib.suppress(errors.Conflict):
+            await opened.request("POST", DEFINITIONS, body=msgspec.json.encode(DEFINITION))
         yield opened
-
-
-@pytest.fixture
-def writer(connection: connections.Connection) -> writers.Writer:
-    return writers.Writer(connection)
 
 
 Made = snapshots.VolumeSnapshotContent
@@ -134,56 +149,24 @@ def target(content: Made, *, exact: bool = False) -> intents.Target:
     return intents.Target(content.key, content.metadata.uid, version)
 
 
-async def test_the_parts_work_together(
-    connection: connections.Connection,
-    writer: writers.Writer,
-    real_clock: Clock,
-    meters: metrics.Metrics,
-) -> None:
-    """From a missing definition to an object that comes, changes and goes."""
-    store: caches.Store[wire.Object] = caches.Store()
-    timing = reflectors.Timing(first_retry=0.05, last_retry=0.2, page=2)
-    reflector = reflectors.Reflector(
-        connection,
-        reflectors.Scope(CONTENT),
-        store=store,
-        clock=real_clock,
-        meters=meters,
-        timing=timing,
-    )
-    awaited = _Awaited(store)
-    async with anyio.create_task_group() as group:
-        group.start_soon(reflector.run)
-        with anyio.fail_after(30):
-            await real_clock.until_slept(1)
-            assert "install its CustomResourceDefinition" in (reflector.check() or "")
-            await connection.request(
-                "POST",
-                "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
-                body=msgspec.json.encode(DEFINITION),
-            )
-            await reflector.synced.wait()
+class Cache:
+    """What a reflector keeps, and a way to wait for it."""
 
-            made = await make(writer, "story", "x.io/f")
-            await awaited.until(lambda: store.get(made.key) == made)
-            change = intents.ContentStatusChange(ready_to_use=True, snapshot_handle="h")
-            await writer.write(intents.PublishStatus(target(made), change))
-            await awaited.until(lambda: _ready(store.get(made.key)))
-            held = await writer.write(intents.DeleteContent(target(made)))
-            assert held is not None
-            assert held.metadata.deleting
-            assert await writer.write(intents.UpdateMetadata(target(made), ())) is None
-            await awaited.until(lambda: store.get(made.key) is None)
-        group.cancel_scope.cancel()
-    assert store.was_deleted(made.key, made.metadata.uid)
-
-
-class _Awaited:
-    """Wakes whoever waits for a state of the cache at each of its changes."""
-
-    def __init__(self, store: caches.Store[wire.Object]) -> None:
+    def __init__(
+        self, connection: connections.Connection, clock: Clock, meters: metrics.Metrics
+    ) -> None:
+        self.store: caches.Store[wire.Object] = caches.Store()
         self._changed = anyio.Event()
-        store.subscribe(self._wake)
+        self.store.subscribe(self._wake)
+        timing = reflectors.Timing(first_retry=0.05, last_retry=0.2, page=2)
+        self.reflector = reflectors.Reflector(
+            connection,
+            reflectors.Scope(CONTENT),
+            store=self.store,
+            clock=clock,
+            meters=meters,
+            timing=timing,
+        )
 
     def _wake(self, _: caches.Change[wire.Object]) -> None:
         self._changed.set()
@@ -194,8 +177,67 @@ class _Awaited:
             await self._changed.wait()
 
 
-def _ready(found: wire.Object | None) -> bool:
-    return isinstance(found, Made) and found.ready
+@asynccontextmanager
+async def kept(cache: Cache) -> AsyncIterator[None]:
+    async with anyio.create_task_group() as group:
+        group.start_soon(cache.reflector.run)
+        with anyio.fail_after(30):  # a definition is served some time after it is made
+            await cache.reflector.synced.wait()
+        yield
+        group.cancel_scope.cancel()
+
+
+@pytest.fixture
+def make_cache(
+    connection: connections.Connection, real_clock: Clock, meters: metrics.Metrics
+) -> Callable[[], Cache]:
+    return lambda: Cache(connection, real_clock, meters)
+
+
+@pytest.fixture
+async def cache(make_cache: Callable[[], Cache]) -> AsyncIterator[Cache]:
+    cache = make_cache()
+    async with kept(cache):
+        yield cache
+
+
+@pytest.fixture
+def writer(connection: connections.Connection, cache: Cache) -> writers.Writer:
+    assert cache.reflector.check() is None  # the kind is served
+    return writers.Writer(connection)
+
+
+async def test_an_object_comes_changes_and_goes(writer: writers.Writer, cache: Cache) -> None:
+    store = cache.store
+    with anyio.fail_after(30):
+        made = await make(writer, "story", "x.io/f")
+        await cache.until(lambda: store.get(made.key) == made)
+        change = intents.ContentStatusChange(ready_to_use=True, snapshot_handle="h")
+        ready = await writer.write(intents.PublishStatus(target(made), change))
+        await cache.until(lambda: store.get(made.key) == ready)
+        held = await writer.write(intents.DeleteContent(target(made)))
+        assert held is not None
+        assert held.metadata.deleting
+        assert await writer.write(intents.UpdateMetadata(target(made), ())) is None
+        await cache.until(lambda: store.get(made.key) is None)
+
+    assert isinstance(ready, Made)
+    assert ready.ready
+    assert store.was_deleted(made.key, made.metadata.uid)
+
+
+async def test_a_list_in_pages_is_the_whole_list(
+    writer: writers.Writer, cache: Cache, make_cache: Callable[[], Cache]
+) -> None:
+    made = [(await make(writer, f"page-{number}")).key for number in range(7)]
+    with anyio.fail_after(30):
+        await cache.until(lambda: all(map(cache.store.get, made)))
+    listed = make_cache()  # two a page
+
+    async with kept(listed):
+        found = {obj.key: obj for obj in listed.store.of_kind(CONTENT)}
+
+    assert found == {obj.key: obj for obj in cache.store.of_kind(CONTENT)}
 
 
 async def test_a_binding_keeps_the_name_and_namespace(writer: writers.Writer) -> None:
