@@ -19,3 +19,21 @@ fmt:
 # all tests but e2e, with the branch coverage that decide/ and runtime/ must keep
 test *ARGS:
     pytest tests --ignore=tests/e2e {{ARGS}}
+
+# generate snapshotd/csi/_pb from the proto source
+proto DIR="snapshotd/csi/_pb":
+    python -m grpc_tools.protoc -I snapshotd/csi/proto --python_out={{DIR}} --grpc_python_out={{DIR}} --mypy_out=quiet:{{DIR}} --mypy_grpc_out=quiet:{{DIR}} csi.proto
+    sed -i 's/^import csi_pb2/from snapshotd.csi._pb import csi_pb2/' {{DIR}}/csi_pb2_grpc.py {{DIR}}/csi_pb2_grpc.pyi
+
+# the generated code is what the proto source gives
+proto-check:
+    rm -rf .proto-check && mkdir .proto-check && just proto .proto-check
+    diff -r -x __pycache__ -x __init__.py .proto-check snapshotd/csi/_pb && rm -rf .proto-check
+
+# thousands of random stories (CI runs a few hundred of them with the tests)
+sim STORIES="20000":
+    STORIES={{STORIES}} pytest tests/simulation
+
+# the commands that users run, with kubectl as the client
+e2e *ARGS:
+    pytest tests/e2e {{ARGS}}

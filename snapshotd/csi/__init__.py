@@ -1,1 +1,4 @@
-"""The driver: the only importer of grpc."""
+"""The driver: the only importer of grpc.
+
+`connection` is the channel, `driver` what is said over it, `errors` what failures are called.
+"""

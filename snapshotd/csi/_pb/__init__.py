@@ -1,0 +1,1 @@
+"""Generated from `snapshotd/csi/proto/csi.proto` by `just proto`: never edited."""

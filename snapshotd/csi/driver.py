@@ -1,0 +1,186 @@
+"""A CSI driver as we use it: the port of the actors, and the calls a provisioner needs.
+
+Nothing generated leaves this module: answers are Structs of ours. Credentials are revealed here
+alone, into the request, and requests are never logged.
+"""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import msgspec
+from google.protobuf import timestamp_pb2
+
+from snapshotd import errors
+from snapshotd.csi import connection
+from snapshotd.csi import errors as codes
+from snapshotd.csi._pb import csi_pb2, csi_pb2_grpc
+from snapshotd.decide import intents, outcomes
+from snapshotd.model import secrets
+from snapshotd.runtime import clock as clocks
+
+CREATE_DELETE_SNAPSHOT = "CREATE_DELETE_SNAPSHOT"
+LIST_SNAPSHOTS = "LIST_SNAPSHOTS"
+_PROBE_SECONDS = 1.0  # between two probes, as the reference's
+
+
+class VolumeInfo(msgspec.Struct, frozen=True):
+    """A volume as the driver describes it; `capacity` in bytes."""
+
+    handle: str
+    capacity: int
+    context: dict[str, str]
+
+
+class Driver:
+    """One driver over one connection."""
+
+    def __init__(self, link: connection.Connection) -> None:
+        """Use this connection; nothing is sent yet."""
+        self._link = link
+        identity = csi_pb2_grpc.IdentityStub(link.channel)
+        controller = csi_pb2_grpc.ControllerStub(link.channel)
+        # The stubs of an aio channel are asynchronous; only the generated types do not know it.
+        self._identity = cast("csi_pb2_grpc.IdentityAsyncStub", identity)
+        self._controller = cast("csi_pb2_grpc.ControllerAsyncStub", controller)
+
+    async def identify(self) -> str:
+        """Return the driver's name (GetPluginInfo); raises one of `snapshotd.errors`."""
+        info: csi_pb2.GetPluginInfoResponse = await self._must(
+            "Identity/GetPluginInfo", self._identity.GetPluginInfo, csi_pb2.GetPluginInfoRequest()
+        )
+        if not info.name:
+            raise errors.Refused("the driver's GetPluginInfo gives no name: it cannot be used")
+        return info.name
+
+    async def probe_until_ready(self, time: clocks.Clock) -> None:
+        """Probe each second until the driver is ready; raises what Probe itself fails with."""
+        while True:
+            answer = await self._link.call(
+                "Identity/Probe", self._identity.Probe, csi_pb2.ProbeRequest()
+            )
+            if isinstance(answer, outcomes.Refusal):
+                if answer.code is not outcomes.Code.DEADLINE_EXCEEDED:
+                    raise codes.error_of(answer, "Probe")
+            elif not answer.HasField("ready") or answer.ready.value:
+                return
+            await time.sleep(_PROBE_SECONDS)
+
+    async def capabilities(self) -> frozenset[str]:
+        """Return the names of what the controller service can do."""
+        answer: csi_pb2.ControllerGetCapabilitiesResponse = await self._must(
+            "Controller/ControllerGetCapabilities",
+            self._controller.ControllerGetCapabilities,
+            csi_pb2.ControllerGetCapabilitiesRequest(),
+        )
+        name = csi_pb2.ControllerServiceCapability.RPC.Type.Name
+        known = csi_pb2.ControllerServiceCapability.RPC.Type.values()
+        types = [each.rpc.type for each in answer.capabilities]
+        return frozenset(name(each) for each in types if each in known)
+
+    async def create_snapshot(
+        self, call: intents.CreateSnapshot, credentials: secrets.Credentials
+    ) -> outcomes.Answer:
+        """CSI CreateSnapshot."""
+        request = csi_pb2.CreateSnapshotRequest(
+            source_volume_id=call.source_volume,
+            name=call.name,
+            secrets=credentials.reveal(),
+            parameters=call.parameters,
+        )
+        answer = await self._link.call(
+            "Controller/CreateSnapshot", self._controller.CreateSnapshot, request
+        )
+        if isinstance(answer, outcomes.Refusal):
+            return answer
+        if not answer.snapshot.snapshot_id:
+            return outcomes.Refusal(
+                outcomes.Code.INTERNAL, "CreateSnapshot succeeded without a snapshot_id"
+            )
+        return _info(answer.snapshot)
+
+    async def delete_snapshot(
+        self, call: intents.DeleteSnapshot, credentials: secrets.Credentials
+    ) -> outcomes.Answer:
+        """CSI DeleteSnapshot."""
+        request = csi_pb2.DeleteSnapshotRequest(
+            snapshot_id=call.handle, secrets=credentials.reveal()
+        )
+        answer = await self._link.call(
+            "Controller/DeleteSnapshot", self._controller.DeleteSnapshot, request
+        )
+        return answer if isinstance(answer, outcomes.Refusal) else outcomes.Deleted()
+
+    async def check_snapshot(
+        self, call: intents.CheckSnapshot, credentials: secrets.Credentials
+    ) -> outcomes.Answer:
+        """CSI ListSnapshots of one snapshot_id."""
+        request = csi_pb2.ListSnapshotsRequest(
+            snapshot_id=call.handle, secrets=credentials.reveal()
+        )
+        answer = await self._link.call(
+            "Controller/ListSnapshots", self._controller.ListSnapshots, request
+        )
+        if isinstance(answer, outcomes.Refusal):
+            return answer
+        if not answer.entries:
+            return outcomes.NotListed()
+        return _info(answer.entries[0].snapshot)
+
+    async def create_volume(
+        self, name: str, capacity: int, *, parameters: Mapping[str, str], snapshot: str = ""
+    ) -> VolumeInfo:
+        """CSI CreateVolume of `capacity` bytes, filled from a snapshot's handle where one is given.
+
+        Raises one of `snapshotd.errors`.
+        """
+        mode = csi_pb2.VolumeCapability.AccessMode.SINGLE_NODE_WRITER
+        request = csi_pb2.CreateVolumeRequest(
+            name=name,
+            capacity_range=csi_pb2.CapacityRange(required_bytes=capacity),
+            volume_capabilities=[
+                csi_pb2.VolumeCapability(
+                    mount=csi_pb2.VolumeCapability.MountVolume(),
+                    access_mode=csi_pb2.VolumeCapability.AccessMode(mode=mode),
+                )
+            ],
+            parameters=dict(parameters),
+        )
+        if snapshot:
+            request.volume_content_source.snapshot.snapshot_id = snapshot
+        answer: csi_pb2.CreateVolumeResponse = await self._must(
+            "Controller/CreateVolume", self._controller.CreateVolume, request
+        )
+        volume = answer.volume
+        return VolumeInfo(volume.volume_id, volume.capacity_bytes, dict(volume.volume_context))
+
+    async def delete_volume(self, handle: str) -> None:
+        """CSI DeleteVolume; raises one of `snapshotd.errors`."""
+        await self._must(
+            "Controller/DeleteVolume",
+            self._controller.DeleteVolume,
+            csi_pb2.DeleteVolumeRequest(volume_id=handle),
+        )
+
+    async def _must(self, name: str, method: Any, request: object) -> Any:
+        answer = await self._link.call(name, method, request)
+        if isinstance(answer, outcomes.Refusal):
+            raise codes.error_of(answer, name)
+        return answer
+
+
+def _info(snapshot: csi_pb2.Snapshot) -> outcomes.SnapshotInfo:
+    created = None
+    if snapshot.HasField("creation_time"):
+        created = _nanoseconds(snapshot.creation_time)
+    return outcomes.SnapshotInfo(
+        handle=snapshot.snapshot_id,
+        source_volume=snapshot.source_volume_id,
+        creation_time=created,
+        size=snapshot.size_bytes,
+        ready=snapshot.ready_to_use,
+        group_handle=snapshot.group_snapshot_id,
+    )
+
+
+def _nanoseconds(moment: timestamp_pb2.Timestamp) -> int:
+    return moment.seconds * 1_000_000_000 + moment.nanos
