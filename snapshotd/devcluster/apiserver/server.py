@@ -112,7 +112,12 @@ class ApiServer:
             folder = self._settings.folder
             tls, self._authority = certificates.context(folder / "tls" if folder else None)
         runner = web.ServerRunner(
-            web.Server(self._handle, access_log=None, keepalive_timeout=120.0)
+            web.Server(
+                self._handle,
+                access_log=None,
+                keepalive_timeout=120.0,
+                handler_cancellation=True,  # a watch ends when its client is gone, not later
+            )
         )
         await runner.setup()
         try:
