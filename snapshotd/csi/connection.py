@@ -1,7 +1,7 @@
 """The channel to a driver's unix socket, and the one way a call goes over it.
 
-Invariants: every call has a deadline of gRPC's own; a cancellation that a scope asked for stays that
-scope's, although grpc.aio raises one of its own making.
+Invariants: every call has a deadline of gRPC's own; a cancellation that a scope asked for stays
+that scope's, although grpc.aio raises one of its own making.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import anyio.lowlevel
 
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # we never fork; uvloop's children warn
 
-import grpc  # noqa: E402 - the variable above is read on import
+import grpc
 
 from snapshotd import errors
 from snapshotd.csi import errors as codes
