@@ -23,9 +23,10 @@ import msgspec
 import structlog
 
 from snapshotd import errors
+from snapshotd.decide import intents
 from snapshotd.kube import connection as connections
 from snapshotd.kube import resources
-from snapshotd.model import keys, leases, times, wire
+from snapshotd.model import keys, leases, meta, names, times, wire
 from snapshotd.runtime import clock as clocks
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
@@ -160,6 +161,19 @@ class LeaderElection:
         if self.leading and since > self._timing.lease_duration + _OVERDUE:
             return f"lease {self._lock} not renewed for {since:.0f} s"
         return None
+
+    def announcement(self) -> intents.Announce:
+        """Return the Event by which the reference tells who leads, or that nobody does here."""
+        lock = self._lock
+        about = meta.ObjectReference(
+            api_version=resources.of(keys.Kind.LEASE).api_version,
+            kind=str(keys.Kind.LEASE),
+            namespace=lock.namespace,
+            name=lock.name,
+            uid=self._record.whole.get("metadata", {}).get("uid", ""),
+        )
+        became = "became leader" if self.leading else "stopped leading"
+        return intents.Announce(about, names.NORMAL, "LeaderElection", f"{lock.identity} {became}")
 
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
         """Wait for the lease, call `lead`, renew meanwhile; return when `lead` returns.

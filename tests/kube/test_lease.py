@@ -317,6 +317,23 @@ async def test_a_renewal_that_fails_once_is_tried_again_soon() -> None:
     assert reign.ended_at - reign.began_at == pytest.approx(30)
 
 
+async def test_who_leads_can_be_told_as_the_reference_tells_it() -> None:
+    election = candidate(Leases())
+    told: list[str] = []
+    election._on_change = lambda _: told.append(election.announcement().message)
+
+    await election.run(Reign(1))
+
+    assert told == ["a became leader", "a stopped leading"]
+    event = election.announcement()
+    assert (event.type, event.reason) == ("Normal", "LeaderElection")
+    assert (event.about.kind, event.about.api_version) == ("Lease", "coordination.k8s.io/v1")
+    assert (event.about.namespace, event.about.name) == (
+        "kube-system",
+        "snapshot-controller-leader",
+    )
+
+
 async def test_who_finds_another_in_its_place_stops() -> None:
     api = Leases()
     reign = Reign()

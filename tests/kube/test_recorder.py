@@ -5,6 +5,7 @@ import anyio
 import pytest
 import scripted
 
+from snapshotd.actors import ports
 from snapshotd.decide import intents
 from snapshotd.kube import connection as connections
 from snapshotd.kube import recorder as recorders
@@ -32,6 +33,11 @@ def recorder(connection: connections.Connection, clock: scripted.Clock) -> recor
     return recorders.Recorder(connection, "snapshot-controller", clock=clock, drain=0.2)
 
 
+def as_port(recorder: recorders.Recorder) -> ports.Recorder:
+    """The type checker proves here that it fits."""
+    return recorder
+
+
 @asynccontextmanager
 async def running(recorder: recorders.Recorder) -> AsyncIterator[None]:
     """Run; at the end let it write what is queued."""
@@ -48,7 +54,7 @@ async def test_an_event_says_what_the_reference_says(
     server.reply(201)
 
     async with running(recorder):
-        recorder.announce(happening())
+        as_port(recorder).announce(happening())
 
     (seen,) = server.seen
     assert (seen.method, seen.path) == ("POST", EVENTS)
