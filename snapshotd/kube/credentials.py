@@ -23,6 +23,7 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
 SERVICE_ACCOUNT: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 _CHECK_EVERY: Final = 60.0
+_RENEW_EVERY: Final = 10.0  # seconds between two attempts after the server refused us
 _RELOAD_WITHIN: Final = 30.0  # seconds; an exec plugin may ask a cloud for a token
 _HEADER: Final = "BearerToken"
 
@@ -113,6 +114,7 @@ class Credentials:
         self._source = source
         self._clock = clock
         self._checked_at = clock.monotonic()
+        self._renewed_at = float("-inf")
         self._busy = anyio.Lock()
         self._fingerprint = _fingerprint(configuration)
         self.host: str = configuration.host.rstrip("/")
@@ -147,6 +149,9 @@ class Credentials:
         async with self._busy:
             if self._authorization != refused:
                 return True
+            if self._clock.monotonic() - self._renewed_at < _RENEW_EVERY:
+                return False  # what we have is what there is: no plugin run for each request
+            self._renewed_at = self._clock.monotonic()
             try:
                 self._configuration = await self._source.load()
             except errors.Misconfigured as error:

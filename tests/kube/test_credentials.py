@@ -157,6 +157,22 @@ async def test_an_exec_plugin_runs_again_when_its_token_is_refused(
     assert await found.authorization() == "Bearer t2"
 
 
+async def test_a_plugin_whose_tokens_are_refused_is_not_run_for_each_request(
+    config: Path, tmp_path: Path, clock: scripted.Clock
+) -> None:
+    put(config, scripted.kubeconfig(URL, plugin(tmp_path, "")))
+    found = await load(config, clock)
+    assert await found.renew(await found.authorization())
+
+    for _ in range(5):
+        assert not await found.renew("Bearer t2")
+    assert await found.authorization() == "Bearer t2"
+
+    clock.passed += 10
+    assert await found.renew("Bearer t2")
+    assert await found.authorization() == "Bearer t3"
+
+
 async def test_an_exec_plugin_that_fails_is_misconfigured(
     config: Path, clock: scripted.Clock
 ) -> None:

@@ -177,6 +177,17 @@ async def test_giving_it_back_takes_no_longer_than_it_may() -> None:
     assert anyio.current_time() - begun <= TIMING.renew_deadline
 
 
+async def test_a_lease_that_cannot_be_given_back_harms_nobody() -> None:
+    api = Leases()
+
+    async def lead() -> None:
+        api.trouble = refuse
+
+    await candidate(api).run(lead)
+
+    assert api.spec["holderIdentity"] == "a"
+
+
 async def test_a_holder_that_died_is_followed_after_the_time_we_have_watched_it() -> None:
     """Whatever its clock said: its last renewal is dated an hour ahead."""
     api = Leases()
