@@ -1,1 +1,178 @@
-"""Frozen groups of settings, by concern: unit, default and reason under every field."""
+"""Frozen groups of settings, by concern: unit, default and reason under every field.
+
+The one table from which flags, environment names and help derive (`cli/flags.py`): a field called
+`worker_threads` is the flag `--worker-threads` and the variable `SNAPSHOTD_WORKER_THREADS`. Names
+and defaults are the reference's where it has the setting.
+"""
+
+import dataclasses
+from typing import Any, NewType
+
+Seconds = NewType("Seconds", float)
+
+
+def setting(default: Any, reason: str, *, flag: str = "") -> Any:
+    """Return a field with its default and the sentence that `--help` shows."""
+    return dataclasses.field(default=default, metadata={"help": reason, "flag": flag})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Api:
+    """How the API server is reached."""
+
+    kubeconfig: str = setting("", "kubeconfig file; without it $KUBECONFIG, else the pod's account")
+    kube_api_qps: float = setting(
+        0.0, "cap on API requests a second; 0 leaves it to the adaptive limit"
+    )
+    kube_api_burst: int = setting(10, "API requests at once above --kube-api-qps")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Queues:
+    """How keys are worked off."""
+
+    worker_threads: int = setting(10, "workers of each queue: how many objects are in hand at once")
+    retry_interval_start: Seconds = setting(
+        Seconds(1.0), "wait after the first failure of an object; doubles with each"
+    )
+    retry_interval_max: Seconds = setting(Seconds(300.0), "the longest wait after a failure")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Leadership:
+    """Which of several replicas works."""
+
+    leader_election: bool = setting(False, "work only while holding a Lease")
+    leader_election_namespace: str = setting(
+        "", "namespace of the Lease; without it $POD_NAMESPACE, else the pod's, else default"
+    )
+    leader_election_lease_duration: Seconds = setting(
+        Seconds(15.0), "how long others wait after a leader's last renewal"
+    )
+    leader_election_renew_deadline: Seconds = setting(
+        Seconds(10.0), "how long a leader tries to renew before it gives up"
+    )
+    leader_election_retry_period: Seconds = setting(
+        Seconds(5.0), "how long to wait between two tries"
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Observing:
+    """What others see of the process."""
+
+    http_endpoint: str = setting(
+        "", "address such as :8080 for metrics and health; without it there is none"
+    )
+    metrics_path: str = setting("/metrics", "path of the metrics on --http-endpoint")
+    logging_format: str = setting("text", "text, or json")
+    verbosity: int = setting(0, "how much to log: 0 changes, 4 decisions, 6 libraries", flag="v")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Process:
+    """How the process runs."""
+
+    event_loop: str = setting("auto", "auto, asyncio, or uvloop (auto takes uvloop if installed)")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rules:
+    """How the controller decides."""
+
+    prevent_volume_mode_conversion: bool = setting(
+        True, "note the source volume's mode on the content, so that a restore cannot change it"
+    )
+    enable_distributed_snapshotting: bool = setting(
+        False, "label contents of local volumes with the node whose sidecar is to handle them"
+    )
+    status_hold: Seconds = setting(
+        Seconds(0.25),
+        "how long a not-yet-ready status is held back after a content was created: a driver that "
+        "answers within it costs one status write instead of two",
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Csi:
+    """How the driver is spoken to."""
+
+    csi_address: str = setting("/run/csi/socket", "the driver's unix socket")
+    timeout: Seconds = setting(Seconds(60.0), "deadline of each call to the driver")
+    snapshot_name_prefix: str = setting("snapshot", "how names of snapshots at the driver begin")
+    snapshot_name_uuid_length: int = setting(
+        -1, "hex digits of the uid in those names, 0 to 32; -1 keeps it whole"
+    )
+    extra_create_metadata: bool = setting(
+        False, "tell the driver the names of the snapshot and content"
+    )
+    node_deployment: bool = setting(
+        False, "handle only contents labelled with $NODE_NAME (distributed snapshotting)"
+    )
+    ready_poll_interval: Seconds = setting(
+        Seconds(2.0), "first wait before a driver is asked again whether a snapshot is ready"
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Controller:
+    """All settings of `snapshotd controller`."""
+
+    api: Api = Api()
+    queues: Queues = Queues()
+    leadership: Leadership = Leadership()
+    observing: Observing = Observing()
+    process: Process = Process()
+    rules: Rules = Rules()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sidecar:
+    """All settings of `snapshotd sidecar`."""
+
+    api: Api = Api()
+    queues: Queues = Queues()
+    leadership: Leadership = Leadership()
+    observing: Observing = Observing()
+    process: Process = Process()
+    csi: Csi = Csi()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Local:
+    """Where `snapshotd dev` keeps its state, and which of its parts run."""
+
+    data_dir: str = setting("./snapshotd-data", "folder for the state: API objects and real files")
+    port: int = setting(0, "port of the API server on loopback; 0 keeps the last one, or takes any")
+    dev_kubeconfig: str = setting(
+        "", "kubeconfig file to write; without it DATA-DIR/kubeconfig", flag="kubeconfig"
+    )
+    parts: str = setting(
+        "apiserver,driver,provisioner,controller,sidecar",
+        "which parts run here; without apiserver, --kubeconfig names the server to use",
+    )
+    demo: bool = setting(False, "play the whole story, check every step, and end")
+    output: str = setting("text", "report of the demo: text, or json", flag="o")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Dev:
+    """All settings of `snapshotd dev`."""
+
+    local: Local = Local()
+    observing: Observing = Observing()
+    process: Process = Process()
+
+
+# Flags of the reference that are accepted so that its manifests start, and have no effect here.
+ACCEPTED = {
+    "resync-period": "nothing relies on a resync",
+    "vmodule": "verbosity is the process's",
+    "log-flush-frequency": "every line is flushed in the turn it was written",
+    "automaxprocs": "one process uses one core",
+    "feature-gates": "group snapshots are not there yet",
+    "retry-crd-interval-max": "missing definitions are waited for",
+    "groupsnapshot-name-prefix": "group snapshots are not there yet",
+    "groupsnapshot-name-uuid-length": "group snapshots are not there yet",
+    "leader-election-labels": "not written to the Lease yet",
+}

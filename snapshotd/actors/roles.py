@@ -37,13 +37,23 @@ class Queue(Protocol):
         """Have a key served as soon as a worker is free."""
 
 
+Queues = Mapping[keys.Kind, Queue]
+
+
 class Role:
     """Queues by kind, and the reconcile that each kind's keys go to."""
 
-    def __init__(self, cache: caches.Store[wire.Object], queues: Mapping[keys.Kind, Queue]) -> None:
+    def __init__(self, cache: caches.Store[wire.Object], queues: Queues) -> None:
         """Take the cache and one queue for every kind that is reconciled."""
         self.cache = cache
         self.queues = queues
+
+    def start(self) -> None:
+        """Take note that the cache is complete, and that from now on it is we who act."""
+
+    def reconciles(self) -> Iterator[tuple[keys.Kind, Reconcile]]:
+        """Yield each kind with the reconcile of its keys."""
+        raise NotImplementedError
 
     def wake(self, key: keys.Key) -> None:
         """Have a key looked at now; kinds without a queue are not ours to look at."""
@@ -66,7 +76,7 @@ class Cluster(Role):
     def __init__(
         self,
         cache: caches.Store[wire.Object],
-        queues: Mapping[keys.Kind, Queue],
+        queues: Queues,
         *,
         world: ports.World,
         policy: views.ClusterPolicy,
@@ -97,7 +107,7 @@ class Storage(Role):
     def __init__(
         self,
         cache: caches.Store[wire.Object],
-        queues: Mapping[keys.Kind, Queue],
+        queues: Queues,
         *,
         world: ports.World,
         driver: ports.Driver,

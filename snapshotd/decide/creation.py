@@ -72,7 +72,7 @@ def _publish(
     change = difference(view.content, info, now)
     wanted: list[intents.Anything] = []
     if change is not None:
-        wanted.append(intents.PublishStatus(telling.target(view.content), change))
+        wanted.append(intents.PublishStatus(telling.target(view.content, exact=True), change))
     unmark = calls.not_being_created(view.content)
     if unmark is not None:
         wanted.append(unmark)
@@ -149,7 +149,7 @@ def _failed(
     change = intents.ContentStatusChange(error=error, ready_to_use=False)
     return intents.Decision(
         intents=(
-            intents.PublishStatus(telling.target(content), change),
+            intents.PublishStatus(telling.target(content, exact=True), change),
             telling.warning(content, reason=reason, message=told),
         ),
         failed=backs_off,
@@ -162,7 +162,7 @@ def _only(intent: intents.Anything | None) -> intents.Decision:
 
 
 def _then(first: intents.Decision, more: intents.Anything | None) -> intents.Decision:
-    """Return the decision with one more intent in front: marks precede what is told."""
+    """Return the decision with one more intent behind: a mark would change the version before."""
     if more is None:
         return first
-    return msgspec.structs.replace(first, intents=(more, *first.intents))
+    return msgspec.structs.replace(first, intents=(*first.intents, more))

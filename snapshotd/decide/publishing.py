@@ -32,7 +32,7 @@ def publish(
     held = _held_back(view, content, policy)
     if held > 0.0:
         return intents.Decision(again=held, why=why)
-    write = intents.PublishStatus(telling.target(snapshot), change)
+    write = intents.PublishStatus(telling.target(snapshot, exact=True), change)
     return intents.Decision(intents=(write, *_events(snapshot, change)), why=why)
 
 

@@ -61,7 +61,7 @@ def snapshot_error(
     )
     return intents.Decision(
         intents=(
-            intents.PublishStatus(target(snapshot), change),
+            intents.PublishStatus(target(snapshot, exact=True), change),
             warning(snapshot, reason=reason, message=message),
         ),
         why=message,

@@ -84,6 +84,8 @@ class VolumeSpec(meta.Model, frozen=True, gc=False):
     """What the volume is, and whose; `csi` is absent for volumes of other kinds."""
 
     csi: CsiVolumeSource | None = None
+    capacity: dict[str, str | int] = msgspec.field(default_factory=dict)
+    access_modes: tuple[str, ...] = ()
     claim_ref: meta.ObjectReference | None = None
     volume_mode: str | None = None
     storage_class_name: str = ""

@@ -371,8 +371,7 @@ class Process:
         self._read = len(api.changes)
         for obj in api.objects.values():
             self.cache.put(obj)
-        if isinstance(self.role, roles.Storage):
-            self.role.start()
+        self.role.start()
         self.role.wake_all()
 
     @property

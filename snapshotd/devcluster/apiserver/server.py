@@ -67,11 +67,11 @@ class ApiServer:
         for resource in builtin.RESOURCES:
             self.registry.put(resource)
         self.storage = storage.Storage(self._file, window=settings.history)
-        self._writer = writes.Writes(self.storage, self.registry)
-        system.Housekeeping(self.storage, self.registry, self._writer)
+        self.writes = writes.Writes(self.storage, self.registry)
+        system.Housekeeping(self.storage, self.registry, self.writes)
         reader = reads.Reads(self.storage)
         self.requests: Counter[dispatch.Counted] = Counter()
-        self._dispatch = dispatch.Dispatch(self, reader, self._writer, self.requests)
+        self._dispatch = dispatch.Dispatch(self, reader, self.writes, self.requests)
         self._authority = b""
         self.port = settings.port
 

@@ -175,11 +175,14 @@ class Controller(csi_pb2_grpc.ControllerServicer):
                     why = f"snapshot {request.name} exists, of volume {found.source_volume}"
                     await _fail(context, grpc.StatusCode.ALREADY_EXISTS, why)
                 return csi_pb2.CreateSnapshotResponse(snapshot=self._snapshot(found))
-            if self._volumes.find(request.source_volume_id) is None:
+            volume = self._volumes.find(request.source_volume_id)
+            if volume is None:
                 why = f"volume {request.source_volume_id} does not exist"
                 await _fail(context, grpc.StatusCode.NOT_FOUND, why)
             async with self._alone(f"snapshot {request.name}", context):
-                record = shelf.Record("", request.name, source_volume=request.source_volume_id)
+                record = shelf.Record(
+                    "", request.name, size=volume.size, source_volume=volume.handle
+                )
                 tree = self._volumes.path(request.source_volume_id)
                 made = await _in_thread(
                     lambda: self._snapshots.make(
