@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import anyio
 import anyio.abc
@@ -38,6 +38,22 @@ async def dev(values: settings.Dev) -> supervisor.Ending:
         return await supervisor.Supervisor(local.supervised(), grace=10.0).run()
 
 
+def log_file(values: settings.Dev) -> BinaryIO:
+    """Return the file that a demo's parts log to; raises `Misconfigured`."""
+    path = Path(values.local.data_dir).absolute() / "demo.log"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("ab")
+    except OSError as error:
+        raise _unusable(path.parent, error) from error
+
+
+def _unusable(folder: Path, error: OSError) -> errors.Misconfigured:
+    return errors.Misconfigured(
+        f"cannot use --data-dir {folder}: {error.strerror}; choose a folder that can be written to"
+    )
+
+
 class Local:
     """The parts of one `snapshotd dev`."""
 
@@ -56,10 +72,7 @@ class Local:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise errors.Misconfigured(
-                f"cannot use --data-dir {self.folder}: {error.strerror}; choose a folder that can "
-                "be written to"
-            ) from error
+            raise _unusable(self.folder, error) from error
         self.shared = production.Shared()
 
     def locked(self) -> "_Lock":

@@ -121,6 +121,12 @@ def dev(words: Sequence[str]) -> int:
     values = _read(made, settings.Dev, words)
     if values is None:
         return 0
+    if values.local.demo:
+        # The display has the terminal to itself; what the parts log is kept beside the state.
+        observing = values.observing
+        logging.configure(
+            observing.logging_format, observing.verbosity, file=local.log_file(values)
+        )
     return _run(values, lambda: local.dev(values))
 
 
