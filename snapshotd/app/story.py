@@ -227,8 +227,8 @@ class Story:
     async def _until(self, holds: Callable[[], Awaitable[bool]], otherwise: str) -> None:
         try:
             with anyio.fail_after(cluster.PATIENCE):
-                while not await holds():
-                    await anyio.sleep(0.05)  # noqa: ASYNC110 - another process is waited for
+                while not await holds():  # noqa: ASYNC110 - another process is waited for
+                    await anyio.sleep(0.05)
         except TimeoutError:
             raise Failed(otherwise) from None
 

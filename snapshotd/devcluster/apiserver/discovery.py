@@ -140,7 +140,7 @@ def aggregated(registry: resources.Registry, *, core: bool) -> JsonObject:
             }
             for version in versions
         ]
-        metadata = {"name": name} if name else {}
+        metadata: JsonObject = {"name": name} if name else {}
         items.append({"metadata": {**metadata, "creationTimestamp": None}, "versions": told})
     return {
         "kind": "APIGroupDiscoveryList",

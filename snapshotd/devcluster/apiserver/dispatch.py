@@ -20,6 +20,7 @@ from snapshotd.devcluster.apiserver import (
     watching,
     writes,
 )
+from snapshotd.devcluster.apiserver.patches import managed_fields
 
 JsonObject = dict[str, Any]
 
@@ -173,11 +174,11 @@ class Dispatch:
         merged = patches.server_side_apply(
             live,
             body,
-            manager=request.manager,
+            by=managed_fields.By(
+                request.manager, request.subresource, resource.api_version, writes.timestamp()
+            ),
             force=request.flag("force"),
-            subresource=request.subresource,
             resource=resource,
-            now=writes.timestamp(),
         )
         if found is None:
             return self._writes.create(request, merged, owned=True), True

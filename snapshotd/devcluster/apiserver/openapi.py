@@ -94,8 +94,10 @@ def _name(resource: resources.Resource) -> str:
 
 
 def _schema(resource: resources.Resource, meta: str) -> JsonObject:
-    declared = resource.schema.openapi() if resource.schema is not None else {"type": "object"}
-    properties = dict(declared.get("properties", {}))
+    declared: JsonObject = (
+        resource.schema.openapi() if resource.schema is not None else {"type": "object"}
+    )
+    properties: JsonObject = {**declared.get("properties", {})}
     properties["apiVersion"] = _string("Version of the schema of this object.")
     properties["kind"] = _string("What this object is.")
     properties["metadata"] = {"description": "Metadata of the object.", "$ref": meta}

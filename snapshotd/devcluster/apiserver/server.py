@@ -35,6 +35,7 @@ from snapshotd.devcluster.apiserver import (
 JsonObject = dict[str, Any]
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
+_OPEN = {"/healthz", "/livez", "/readyz", "/version"}
 _LARGEST_BODY = 3 * 1024 * 1024  # as the real server's limit
 
 
@@ -143,14 +144,7 @@ class ApiServer:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            if not self._may_enter(request):
-                raise errors.ApiError(401, "Unauthorized", "Unauthorized")
-            if (request.content_length or 0) > _LARGEST_BODY:
-                raise errors.ApiError(
-                    413,
-                    "RequestEntityTooLarge",
-                    f"Request entity too large: limit is {_LARGEST_BODY}",
-                )
+            self._admit(request)
             return await self._dispatch.answer(request)
         except errors.ApiError as error:
             return _failure(error)
@@ -161,11 +155,15 @@ class ApiServer:
             told = f"{type(defect).__name__}: this is a defect of the embedded API server"
             return _failure(errors.ApiError(500, "InternalError", told))
 
-    def _may_enter(self, request: web.BaseRequest) -> bool:
+    def _admit(self, request: web.BaseRequest) -> None:
+        """Let in who has the token, with no more than the server can take; raises 401 or 413."""
         header = request.headers.get("Authorization", "")
-        if request.path in {"/healthz", "/livez", "/readyz", "/version"}:
-            return True
-        return hmac.compare_digest(header.encode(), f"Bearer {self.token}".encode())
+        known = hmac.compare_digest(header.encode(), f"Bearer {self.token}".encode())
+        if not known and request.path not in _OPEN:
+            raise errors.ApiError(401, "Unauthorized", "Unauthorized")
+        if (request.content_length or 0) > _LARGEST_BODY:
+            told = f"Request entity too large: limit is {_LARGEST_BODY}"
+            raise errors.ApiError(413, "RequestEntityTooLarge", told)
 
 
 def _failure(error: errors.ApiError) -> web.Response:

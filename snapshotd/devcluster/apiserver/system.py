@@ -48,9 +48,9 @@ class Housekeeping:
         for ident in self._storage.idents():
             for name, stored in self._storage.all_of(ident):
                 self._note_owners(ident, name, stored)
-        for (_, name), stored in self._storage.all_of(_NAMESPACES):
+        for (_, namespace), stored in self._storage.all_of(_NAMESPACES):
             if "deletionTimestamp" in stored.value["metadata"]:
-                self._empty(name)
+                self._empty(namespace)
 
     def _observe(
         self,

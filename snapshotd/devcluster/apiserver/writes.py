@@ -1,7 +1,7 @@
 """create, update, patch and delete: from what a client sent to what is stored.
 
-Every write takes the same steps, in `_admit`: unknown fields, defaults, metadata, validation, owners
-of fields; then one `storage.put`. A write that changes nothing takes no version.
+Every write takes the same steps, in `_admit`: unknown fields, defaults, metadata, validation; then
+owners of fields, and one `storage.put`. A write that changes nothing takes no version.
 """
 
 import copy
@@ -260,10 +260,9 @@ class Writes:
         managed_fields.update(
             old,
             new,
-            manager=request.manager,
-            subresource=request.subresource,
-            api_version=request.resource.api_version,
-            now=timestamp(),
+            by=managed_fields.By(
+                request.manager, request.subresource, request.resource.api_version, timestamp()
+            ),
             shape=apply.shape_of(request.resource),
         )
 
@@ -279,7 +278,10 @@ class Writes:
         """Compare what a client expects with what is; raises 409."""
         resource, meta = request.resource, old.value["metadata"]
         if uid and uid != meta["uid"]:
-            why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {meta['uid']}"
+            why = (
+                f"Precondition failed: UID in precondition: {uid}, "
+                f"UID in object meta: {meta['uid']}"
+            )
             raise errors.conflict(resource.group, resource.plural, request.name, why)
         if version and version != meta["resourceVersion"]:
             why = (

@@ -277,8 +277,10 @@ class Controller(csi_pb2_grpc.ControllerServicer):
 
 async def _in_thread(work: Callable[[], T]) -> T:
     """Do blocking work to its end, even if the caller has gone: half a copy helps nobody."""
+    results: list[T] = []
     with anyio.CancelScope(shield=True):
-        return await anyio.to_thread.run_sync(work)
+        results.append(await anyio.to_thread.run_sync(work))
+    return results[0]
 
 
 async def _page(

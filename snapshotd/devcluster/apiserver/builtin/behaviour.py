@@ -34,7 +34,7 @@ def immutable(*paths: str) -> Callable[[JsonObject, JsonObject | None], list[err
 
 
 def default_claim(obj: JsonObject) -> None:
-    """A claim is of a file system, and begins Pending."""
+    """Have a claim be of a file system, and begin Pending."""
     spec = obj.setdefault("spec", {})
     spec.setdefault("volumeMode", "Filesystem")
     obj.setdefault("status", {}).setdefault("phase", "Pending")
@@ -46,7 +46,7 @@ def default_claim(obj: JsonObject) -> None:
 
 
 def check_claim(obj: JsonObject, old: JsonObject | None) -> list[errors.Cause]:
-    """A claim says what it needs, and once made only grows or is bound."""
+    """Check that a claim says what it needs, and once made only grows or is bound."""
     spec = obj.get("spec") or {}
     causes = []
     if not spec.get("accessModes"):
@@ -73,7 +73,7 @@ def check_claim(obj: JsonObject, old: JsonObject | None) -> list[errors.Cause]:
 
 
 def default_volume(obj: JsonObject) -> None:
-    """A volume is of a file system, is kept, and begins Pending."""
+    """Have a volume be of a file system, be kept, and begin Pending."""
     spec = obj.setdefault("spec", {})
     spec.setdefault("volumeMode", "Filesystem")
     spec.setdefault("persistentVolumeReclaimPolicy", "Retain")
@@ -98,12 +98,10 @@ _NOT_SOURCES = {
 
 
 def check_volume(obj: JsonObject, old: JsonObject | None) -> list[errors.Cause]:
-    """A volume has one source, for good."""
+    """Check that a volume has one source, for good."""
     spec = obj.get("spec") or {}
-    causes = []
-    for field in ("accessModes", "capacity"):
-        if not spec.get(field):
-            causes.append(_required(f"spec.{field}"))
+    needed = ("accessModes", "capacity")
+    causes = [_required(f"spec.{field}") for field in needed if not spec.get(field)]
     sources = {name: value for name, value in spec.items() if name not in _NOT_SOURCES}
     if not sources:
         causes.append(_required("spec", "must specify a volume type"))
@@ -118,7 +116,7 @@ def check_volume(obj: JsonObject, old: JsonObject | None) -> list[errors.Cause]:
 
 
 def default_secret(obj: JsonObject) -> None:
-    """A secret is Opaque; what was given as text is kept encoded."""
+    """Have a secret be Opaque; keep what was given as text encoded."""
     obj.setdefault("type", "Opaque")
     given = obj.pop("stringData", None)
     if isinstance(given, dict):
@@ -128,7 +126,7 @@ def default_secret(obj: JsonObject) -> None:
 
 
 def check_frozen(obj: JsonObject, old: JsonObject | None) -> list[errors.Cause]:
-    """A ConfigMap or Secret that is immutable stays as it is; a Secret keeps its type."""
+    """Check that what is immutable stays as it is, and that a Secret keeps its type."""
     if old is None:
         return []
     causes = []
@@ -136,14 +134,14 @@ def check_frozen(obj: JsonObject, old: JsonObject | None) -> list[errors.Cause]:
         text = "Invalid value: field is immutable"
         causes.append(errors.Cause("type", "FieldValueInvalid", text))
     if old.get("immutable"):
-        for field in ("data", "binaryData"):
-            if obj.get(field) != old.get(field):
-                causes.append(_forbidden(field, "field is immutable when `immutable` is set"))
+        why = "field is immutable when `immutable` is set"
+        changed = [field for field in ("data", "binaryData") if obj.get(field) != old.get(field)]
+        causes += [_forbidden(field, why) for field in changed]
     return causes
 
 
 def default_namespace(obj: JsonObject) -> None:
-    """A namespace is Active and carries its name as a label."""
+    """Have a namespace be Active and carry its name as a label."""
     metadata = obj["metadata"]
     if metadata.get("name"):
         labels = metadata.get("labels") or {}
@@ -153,13 +151,13 @@ def default_namespace(obj: JsonObject) -> None:
 
 
 def default_class(obj: JsonObject) -> None:
-    """A storage class deletes its volumes and binds at once."""
+    """Have a storage class delete its volumes and bind at once."""
     obj.setdefault("reclaimPolicy", "Delete")
     obj.setdefault("volumeBindingMode", "Immediate")
 
 
 def default_csi_driver(obj: JsonObject) -> None:
-    """A driver needs attaching, and nothing else."""
+    """Have a driver need attaching, and nothing else."""
     spec = obj.setdefault("spec", {})
     spec.setdefault("attachRequired", True)
     for field in ("podInfoOnMount", "storageCapacity", "requiresRepublish", "seLinuxMount"):

@@ -10,7 +10,6 @@ from typing import Any
 
 from cel_expr_python import cel
 
-
 _RESERVED = {
     "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function",
     "if", "import", "let", "loop", "package", "namespace", "return", "var", "void", "while",
@@ -44,7 +43,7 @@ def compile_rule(declared: dict[str, Any]) -> Rule:
     uses_old = re.search(r"\boldSelf\b", text) is not None
     try:
         program = _environment.compile(text)
-    except Exception as error:  # the library's own exceptions have no common type
+    except Exception as error:  # noqa: BLE001 - the library's exceptions have no common type
         raise BadRule(str(error)) from None
     return Rule(
         program,

@@ -47,7 +47,8 @@ def _check_names(spec: JsonObject, name: str, causes: list[errors.Cause]) -> Non
         if not value:
             causes.append(_required(path))
     if spec.get("scope") not in {"Namespaced", "Cluster"}:
-        text = f'Unsupported value: "{spec.get("scope", "")}": supported values: "Cluster", "Namespaced"'
+        given = spec.get("scope", "")
+        text = f'Unsupported value: "{given}": supported values: "Cluster", "Namespaced"'
         causes.append(errors.Cause("spec.scope", "FieldValueNotSupported", text))
     if causes:
         return

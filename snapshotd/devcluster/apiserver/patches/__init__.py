@@ -27,7 +27,8 @@ def apply_patch(
         case "application/json-patch+json":
             return json_patch.apply(live, _decode(body))
         case "application/merge-patch+json":
-            return merge_patch.apply(live, requests.parse_body(body, content_type))
+            merged: JsonObject = merge_patch.apply(live, requests.parse_body(body, content_type))
+            return merged
         case "application/strategic-merge-patch+json" if resource.merge_keys is not None:
             patch = requests.parse_body(body, content_type)
             return strategic.apply(live, patch, resource.merge_keys)

@@ -19,11 +19,9 @@ def server_side_apply(
     live: JsonObject | None,
     applied: JsonObject,
     *,
-    manager: str,
+    by: managed_fields.By,
     force: bool,
-    subresource: str,
     resource: resources.Resource,
-    now: str,
 ) -> JsonObject:
     """Return the merged object with its managedFields; raises 400 or 409."""
     if applied.get("metadata", {}).get("managedFields"):
@@ -32,10 +30,10 @@ def server_side_apply(
     mine = set(fields.leaves(fields.of(applied, shape)))
     base = live or {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {}}
     entries = base["metadata"].get("managedFields") or []
-    me = managed_fields.owner(manager, "Apply", resource.api_version, now, subresource)
+    me = managed_fields.owner(by, "Apply")
     if not force:
         _check_conflicts(base, applied, mine, entries, me)
-    merged = _merge(copy.deepcopy(base), applied, (), shape)
+    merged: JsonObject = _merge(copy.deepcopy(base), applied, (), shape)
     before: set[fields.Path] = set()
     others: set[fields.Path] = set()
     for entry in entries:
@@ -160,9 +158,7 @@ def _remove_if_bare(obj: Any, path: fields.Path, found: Any) -> None:
     keys = set()
     if path and path[-1].startswith("k:"):
         keys = set(json.loads(path[-1][2:]))
-    if isinstance(found, dict) and set(found) <= keys:
-        _remove(obj, path)
-    elif isinstance(found, list) and not found:
+    if (isinstance(found, dict) and set(found) <= keys) or (isinstance(found, list) and not found):
         _remove(obj, path)
 
 

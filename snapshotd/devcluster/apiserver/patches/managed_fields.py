@@ -4,6 +4,7 @@ A create takes the short way: all fields are the creator's. An update compares, 
 to the writer, and takes it, and what is gone, from everybody else.
 """
 
+import dataclasses
 from typing import Any
 
 from snapshotd.devcluster.apiserver.patches import fields
@@ -11,20 +12,27 @@ from snapshotd.devcluster.apiserver.patches import fields
 JsonObject = dict[str, Any]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class By:
+    """Who writes, through which subresource, in which version, and when."""
+
+    manager: str
+    subresource: str
+    api_version: str
+    now: str
+
+
 def update(
     old: JsonObject | None,
     new: JsonObject,
     *,
-    manager: str,
-    subresource: str,
-    api_version: str,
-    now: str,
+    by: By,
     shape: fields.Shape = fields.PLAIN,
 ) -> None:
-    """Set `new`'s managedFields after a create, update or patch by `manager`."""
+    """Set `new`'s managedFields after a create, update or patch."""
     metadata = new["metadata"]
     sent = metadata.pop("managedFields", None)
-    mine = owner(manager, "Update", api_version, now, subresource)
+    mine = owner(by, "Update")
     if old is None:
         metadata["managedFields"] = [{**mine, "fieldsV1": fields.of(new, shape)}]
         return
@@ -74,15 +82,15 @@ def same_owner(entry: JsonObject, mine: JsonObject) -> bool:
     )
 
 
-def owner(manager: str, operation: str, api_version: str, now: str, subresource: str) -> JsonObject:
+def owner(by: By, operation: str) -> JsonObject:
     """Return an entry that says who writes, and not yet what."""
     entry: JsonObject = {
-        "manager": manager,
+        "manager": by.manager,
         "operation": operation,
-        "apiVersion": api_version,
-        "time": now,
+        "apiVersion": by.api_version,
+        "time": by.now,
         "fieldsType": "FieldsV1",
     }
-    if subresource:
-        entry["subresource"] = subresource
+    if by.subresource:
+        entry["subresource"] = by.subresource
     return entry
