@@ -141,7 +141,7 @@ def aggregated(registry: resources.Registry, *, core: bool) -> JsonObject:
             for version in versions
         ]
         metadata: JsonObject = {"name": name} if name else {}
-        items.append({"metadata": {**metadata, "creationTimestamp": None}, "versions": told})
+        items.append({"metadata": metadata, "versions": told})
     return {
         "kind": "APIGroupDiscoveryList",
         "apiVersion": "apidiscovery.k8s.io/v2",
