@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from snapshotd.devcluster.apiserver import errors, resources
+from snapshotd.devcluster.apiserver import errors, protobuf, resources
 
 JsonObject = dict[str, Any]
 
@@ -69,17 +69,14 @@ class Request:
         except ValueError:
             raise errors.bad_request(f"{name}: Invalid value: {text!r}: not a number") from None
 
-    @property
-    def where(self) -> resources.Resource:
-        """Return the resource, for messages."""
-        return self.resource
-
 
 def parse_body(body: bytes, content_type: str) -> JsonObject:
     """Return a request's body as an object; raises 400 or 415."""
     kind = content_type.split(";", 1)[0].strip().lower()
     try:
-        if kind in _YAML:
+        if kind == protobuf.CONTENT_TYPE:
+            value = protobuf.decode(body)
+        elif kind in _YAML:
             value = yaml.load(body, Loader=_Loader)  # noqa: S506 - the C form of the safe loader
         elif kind in {"", "application/json"} or kind.endswith("+json"):
             value = _decode(body)
