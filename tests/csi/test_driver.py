@@ -1,0 +1,271 @@
+"""The CSI client against a real gRPC server: every code, deadlines, cancellation, restarts."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import grpc
+import pytest
+import structlog.testing
+
+from snapshotd import errors
+from snapshotd.csi import connection, driver
+from snapshotd.csi import errors as codes
+from snapshotd.csi._pb import csi_pb2, csi_pb2_grpc
+from snapshotd.decide import intents, outcomes
+from snapshotd.model import secrets
+from snapshotd.runtime import clock
+
+CREATE = intents.CreateSnapshot(name="snap", source_volume="vol", parameters={"a": "b"})
+DELETE = intents.DeleteSnapshot("handle")
+CHECK = intents.CheckSnapshot("handle")
+FAILURES = [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK]
+
+
+class Scripted(csi_pb2_grpc.ControllerServicer, csi_pb2_grpc.IdentityServicer):
+    """A driver that says what it is told to."""
+
+    def __init__(self) -> None:
+        self.code: grpc.StatusCode | None = None
+        self.hangs = False
+        self.requests: list[Any] = []
+        self.snapshot = csi_pb2.Snapshot(snapshot_id="handle", source_volume_id="vol")
+        self.entries = [csi_pb2.ListSnapshotsResponse.Entry(snapshot=self.snapshot)]
+        self.name = "scripted.example.com"
+        self.unready = 0
+
+    async def _answer(self, request: Any, context: Any, response: Any) -> Any:
+        self.requests.append(request)
+        if self.hangs:
+            await anyio.sleep_forever()
+        if self.code is not None:
+            await context.abort(self.code, "in the driver's own words")
+        return response
+
+    async def CreateSnapshot(self, request: Any, context: Any) -> Any:  # noqa: N802 - CSI's
+        response = csi_pb2.CreateSnapshotResponse(snapshot=self.snapshot)
+        return await self._answer(request, context, response)
+
+    async def DeleteSnapshot(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return await self._answer(request, context, csi_pb2.DeleteSnapshotResponse())
+
+    async def ListSnapshots(self, request: Any, context: Any) -> Any:  # noqa: N802
+        response = csi_pb2.ListSnapshotsResponse(entries=self.entries)
+        return await self._answer(request, context, response)
+
+    async def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802
+        response = csi_pb2.GetPluginInfoResponse(name=self.name)
+        return await self._answer(request, context, response)
+
+    async def Probe(self, request: Any, context: Any) -> Any:  # noqa: N802
+        response = csi_pb2.ProbeResponse()
+        if self.unready:
+            self.unready -= 1
+            response.ready.value = False
+        return await self._answer(request, context, response)
+
+    async def ControllerGetCapabilities(self, request: Any, context: Any) -> Any:  # noqa: N802
+        rpc = csi_pb2.ControllerServiceCapability.RPC
+        types = [rpc.CREATE_DELETE_SNAPSHOT, rpc.LIST_SNAPSHOTS, 999]
+        capability = csi_pb2.ControllerServiceCapability
+        response = csi_pb2.ControllerGetCapabilitiesResponse(
+            capabilities=[capability(rpc=rpc(type=each)) for each in types]  # type: ignore[arg-type]
+        )
+        return await self._answer(request, context, response)
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def one_loop() -> AsyncIterator[None]:
+    """Keep one event loop for all tests here: grpc's poller outlives a loop that is closed."""
+    yield
+
+
+@pytest.fixture
+async def scripted(tmp_path: Path) -> AsyncIterator[Scripted]:
+    servicer = Scripted()  # type: ignore[abstract]
+    server = await _serve(servicer, tmp_path / "csi.sock")
+    yield servicer
+    await server.stop(None)
+
+
+async def _serve(servicer: Scripted, socket: Path) -> Any:
+    server = grpc.aio.server()
+    csi_pb2_grpc.add_ControllerServicer_to_server(servicer, server)
+    csi_pb2_grpc.add_IdentityServicer_to_server(servicer, server)
+    server.add_insecure_port(f"unix://{socket}")
+    await server.start()
+    return server
+
+
+@pytest.fixture
+async def link(tmp_path: Path) -> AsyncIterator[connection.Connection]:
+    made = connection.Connection(str(tmp_path / "csi.sock"), timeout=10.0)
+    yield made
+    await made.close()
+
+
+@pytest.mark.parametrize("code", FAILURES, ids=lambda code: code.name)
+async def test_every_code_becomes_a_refusal_with_the_drivers_words(
+    scripted: Scripted, link: connection.Connection, code: grpc.StatusCode
+) -> None:
+    scripted.code = code
+    using = driver.Driver(link)
+    expected = outcomes.Refusal(outcomes.Code[code.name], "in the driver's own words")
+    assert await using.create_snapshot(CREATE, secrets.NO_CREDENTIALS) == expected
+    assert await using.delete_snapshot(DELETE, secrets.NO_CREDENTIALS) == expected
+    assert await using.check_snapshot(CHECK, secrets.NO_CREDENTIALS) == expected
+
+
+@pytest.mark.parametrize("code", list(outcomes.Code))
+def test_every_refusal_has_an_error_for_those_who_cannot_go_on(code: outcomes.Code) -> None:
+    error = codes.error_of(outcomes.Refusal(code, "why"), "Call")
+    assert str(error) == f"Call: {code}: why"
+    assert isinstance(error, errors.Retryable | errors.Terminal | errors.Gone)
+
+
+async def test_a_snapshot_is_told_in_full(scripted: Scripted, link: connection.Connection) -> None:
+    scripted.snapshot.size_bytes = 5
+    scripted.snapshot.ready_to_use = True
+    scripted.snapshot.creation_time.seconds = 2
+    scripted.snapshot.creation_time.nanos = 3
+    answer = await driver.Driver(link).create_snapshot(CREATE, secrets.Credentials({"k": "v"}))
+    assert answer == outcomes.SnapshotInfo(
+        "handle", "vol", creation_time=2_000_000_003, size=5, ready=True
+    )
+    sent = scripted.requests[0]
+    assert (sent.name, sent.source_volume_id) == ("snap", "vol")
+    assert dict(sent.parameters) == {"a": "b"}
+    assert dict(sent.secrets) == {"k": "v"}
+
+
+@pytest.mark.usefixtures("scripted")
+async def test_a_time_that_is_not_told_is_none(link: connection.Connection) -> None:
+    answer = await driver.Driver(link).create_snapshot(CREATE, secrets.NO_CREDENTIALS)
+    assert isinstance(answer, outcomes.SnapshotInfo)
+    assert answer.creation_time is None
+
+
+async def test_a_success_without_a_handle_is_no_success(
+    scripted: Scripted, link: connection.Connection
+) -> None:
+    scripted.snapshot.snapshot_id = ""
+    answer = await driver.Driver(link).create_snapshot(CREATE, secrets.NO_CREDENTIALS)
+    assert isinstance(answer, outcomes.Refusal)
+
+
+async def test_a_snapshot_nobody_knows_is_not_listed(
+    scripted: Scripted, link: connection.Connection
+) -> None:
+    scripted.entries = []
+    answer = await driver.Driver(link).check_snapshot(CHECK, secrets.NO_CREDENTIALS)
+    assert answer == outcomes.NotListed()
+
+
+async def test_a_call_that_hangs_ends_at_its_deadline(scripted: Scripted, tmp_path: Path) -> None:
+    scripted.hangs = True
+    hurried = connection.Connection(str(tmp_path / "csi.sock"), timeout=0.05)
+    answer = await driver.Driver(hurried).create_snapshot(CREATE, secrets.NO_CREDENTIALS)
+    await hurried.close()
+    assert isinstance(answer, outcomes.Refusal)
+    assert answer.code is outcomes.Code.DEADLINE_EXCEEDED
+
+
+async def test_a_cancelled_call_ends_its_scope_and_nothing_else(
+    scripted: Scripted, link: connection.Connection
+) -> None:
+    """grpc.aio raises a CancelledError of its own; a worker must survive ten of them."""
+    scripted.hangs = True
+    using = driver.Driver(link)
+    rounds = 0
+    for _ in range(10):
+        with anyio.move_on_after(0.02) as scope:
+            await using.create_snapshot(CREATE, secrets.NO_CREDENTIALS)
+        assert scope.cancelled_caught
+        rounds += 1
+    assert rounds == 10
+
+
+async def test_a_driver_that_comes_back_is_found_again(tmp_path: Path) -> None:
+    servicer = Scripted()  # type: ignore[abstract]
+    socket = tmp_path / "csi.sock"
+    first = await _serve(servicer, socket)
+    link = connection.Connection(str(socket), timeout=10.0)
+    using = driver.Driver(link)
+    assert await using.identify() == "scripted.example.com"
+    await first.stop(None)
+    lost = await using.delete_snapshot(DELETE, secrets.NO_CREDENTIALS)
+    assert isinstance(lost, outcomes.Refusal)
+    assert lost.code is outcomes.Code.UNAVAILABLE
+    socket.unlink(missing_ok=True)
+    second = await _serve(servicer, socket)
+    await link.ready(30.0)
+    assert await using.delete_snapshot(DELETE, secrets.NO_CREDENTIALS) == outcomes.Deleted()
+    await link.close()
+    await second.stop(None)
+
+
+async def test_a_driver_that_is_not_there_is_told(tmp_path: Path) -> None:
+    link = connection.Connection(str(tmp_path / "nobody.sock"))
+    with pytest.raises(errors.Unavailable, match="is it running"):
+        await link.ready(0.05)
+    await link.close()
+
+
+@pytest.mark.parametrize("address", ["tcp://1.2.3.4:5", "", "x" * 200])
+def test_an_address_that_is_no_socket_is_told(address: str) -> None:
+    with pytest.raises(errors.Misconfigured, match="--csi-address"):
+        connection.target_of(address)
+
+
+async def test_a_driver_without_a_name_is_refused(
+    scripted: Scripted, link: connection.Connection
+) -> None:
+    scripted.name = ""
+    with pytest.raises(errors.Refused, match="no name"):
+        await driver.Driver(link).identify()
+
+
+@pytest.mark.usefixtures("scripted")
+async def test_capabilities_are_names_and_unknown_ones_are_left_out(
+    link: connection.Connection,
+) -> None:
+    found = await driver.Driver(link).capabilities()
+    assert found == {"CREATE_DELETE_SNAPSHOT", "LIST_SNAPSHOTS"}
+
+
+class Instant(clock.SystemClock):
+    """A clock whose sleeps are over at once."""
+
+    async def sleep(self, seconds: float) -> None:
+        del seconds
+        await anyio.lowlevel.checkpoint()
+
+
+async def test_a_driver_is_probed_until_it_is_ready(
+    scripted: Scripted, link: connection.Connection
+) -> None:
+    scripted.unready = 3
+    await driver.Driver(link).probe_until_ready(Instant())
+    assert len(scripted.requests) == 4
+
+
+async def test_calls_are_counted_by_their_full_name(
+    scripted: Scripted, link: connection.Connection
+) -> None:
+    seen: list[tuple[str, str]] = []
+    link.observe = lambda method, code, _seconds: seen.append((method, code))
+    scripted.code = grpc.StatusCode.INTERNAL
+    await driver.Driver(link).delete_snapshot(DELETE, secrets.NO_CREDENTIALS)
+    assert seen == [("/csi.v1.Controller/DeleteSnapshot", "INTERNAL")]
+
+
+async def test_secrets_are_seen_by_nobody_but_the_driver(
+    scripted: Scripted, link: connection.Connection
+) -> None:
+    hidden = secrets.Credentials({"password": "open sesame"})
+    scripted.code = grpc.StatusCode.INTERNAL
+    with structlog.testing.capture_logs() as logs:
+        answer = await driver.Driver(link).create_snapshot(CREATE, hidden)
+    assert dict(scripted.requests[0].secrets) == {"password": "open sesame"}
+    assert "sesame" not in repr((hidden, answer, logs))
