@@ -10,7 +10,7 @@ import pytest
 import structlog.testing
 
 from snapshotd import errors
-from snapshotd.csi import connection, driver
+from snapshotd.csi import connection, driver, redaction
 from snapshotd.csi import errors as codes
 from snapshotd.csi._pb import csi_pb2, csi_pb2_grpc
 from snapshotd.decide import intents, outcomes
@@ -30,17 +30,20 @@ class Scripted(csi_pb2_grpc.ControllerServicer, csi_pb2_grpc.IdentityServicer):
         self.code: grpc.StatusCode | None = None
         self.hangs = False
         self.requests: list[Any] = []
+        self.asked = anyio.Event()
         self.snapshot = csi_pb2.Snapshot(snapshot_id="handle", source_volume_id="vol")
         self.entries = [csi_pb2.ListSnapshotsResponse.Entry(snapshot=self.snapshot)]
         self.name = "scripted.example.com"
         self.unready = 0
+        self.words = "in the driver's own words"
 
     async def _answer(self, request: Any, context: Any, response: Any) -> Any:
         self.requests.append(request)
+        self.asked.set()
         if self.hangs:
             await anyio.sleep_forever()
         if self.code is not None:
-            await context.abort(self.code, "in the driver's own words")
+            await context.abort(self.code, self.words)
         return response
 
     async def CreateSnapshot(self, request: Any, context: Any) -> Any:  # noqa: N802 - CSI's
@@ -78,7 +81,7 @@ class Scripted(csi_pb2_grpc.ControllerServicer, csi_pb2_grpc.IdentityServicer):
 @pytest.fixture(scope="module", autouse=True)
 async def one_loop() -> AsyncIterator[None]:
     """Keep one event loop for all tests here: grpc's poller outlives a loop that is closed."""
-    yield
+    yield  # noqa: PT022 - only a generator keeps the loop
 
 
 @pytest.fixture
@@ -269,3 +272,112 @@ async def test_secrets_are_seen_by_nobody_but_the_driver(
         answer = await driver.Driver(link).create_snapshot(CREATE, hidden)
     assert dict(scripted.requests[0].secrets) == {"password": "open sesame"}
     assert "sesame" not in repr((hidden, answer, logs))
+
+
+async def test_a_secret_that_the_driver_repeats_is_not_repeated(
+    scripted: Scripted, link: connection.Connection
+) -> None:
+    """The words end in a status and an Event, where anyone may read them."""
+    hidden = secrets.Credentials(
+        {"user": "ad", "password": "open sesame", "longer": "open sesame!"}
+    )
+    scripted.code = grpc.StatusCode.UNAUTHENTICATED
+    scripted.words = "ad said open sesame!, not open sesame"
+    using = driver.Driver(link)
+    told = "ad said ***stripped***, not ***stripped***"
+    expected = outcomes.Refusal(outcomes.Code.UNAUTHENTICATED, told)
+    assert await using.create_snapshot(CREATE, hidden) == expected
+    assert await using.delete_snapshot(DELETE, hidden) == expected
+    assert await using.check_snapshot(CHECK, hidden) == expected
+
+
+async def test_requests_are_logged_without_their_secrets(
+    scripted: Scripted, link: connection.Connection
+) -> None:
+    hidden = secrets.Credentials({"password": "open sesame"})
+    with structlog.testing.capture_logs() as logs:
+        await driver.Driver(link).create_snapshot(CREATE, hidden)
+    assert scripted.requests
+    [told] = [each for each in logs if each["event"] == "csi_call"]
+    assert told["method"] == "Controller/CreateSnapshot"
+    assert told["request"] == {
+        "source_volume_id": "vol",
+        "name": "snap",
+        "parameters": {"a": "b"},
+        "secrets": redaction.HIDDEN,
+    }
+
+
+def test_every_field_named_for_secrets_is_marked_as_one() -> None:
+    """A field added to the proto source without the mark would be logged."""
+    fields = [
+        field
+        for message in csi_pb2.DESCRIPTOR.message_types_by_name.values()
+        for field in message.fields
+        if "secret" in field.name
+    ]
+    assert len(fields) == 10
+    assert all(field.GetOptions().Extensions[csi_pb2.csi_secret] for field in fields)
+
+
+async def test_a_connection_closed_under_a_call_is_an_answer(
+    scripted: Scripted, tmp_path: Path
+) -> None:
+    """gRPC raises a CancelledError that nobody asked for: the worker must not end of it."""
+    scripted.hangs = True
+    closing = connection.Connection(str(tmp_path / "csi.sock"), timeout=10.0)
+    seen: list[str] = []
+    closing.observe = lambda _method, code, _seconds: seen.append(code)
+    answers: list[outcomes.Answer] = []
+
+    async def work() -> None:
+        using = driver.Driver(closing)
+        answers.append(await using.delete_snapshot(DELETE, secrets.NO_CREDENTIALS))
+        answers.append(await using.delete_snapshot(DELETE, secrets.NO_CREDENTIALS))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(work)
+        await scripted.asked.wait()
+        await closing.close()
+    expected = outcomes.Refusal(outcomes.Code.CANCELLED, "the connection was closed")
+    assert answers == [expected, expected]
+    assert seen == ["CANCELLED", "CANCELLED"]
+
+
+async def test_a_cancelled_call_is_not_counted_as_a_success(
+    scripted: Scripted, link: connection.Connection
+) -> None:
+    scripted.hangs = True
+    seen: list[str] = []
+    link.observe = lambda _method, code, _seconds: seen.append(code)
+    with anyio.move_on_after(0.02):
+        await driver.Driver(link).delete_snapshot(DELETE, secrets.NO_CREDENTIALS)
+    assert seen == ["CANCELLED"]
+
+
+async def test_a_watch_tells_of_each_loss_and_return_until_the_end(tmp_path: Path) -> None:
+    """Without any call being made: an idle sidecar must see its driver go."""
+    servicer = Scripted()  # type: ignore[abstract]
+    socket = tmp_path / "csi.sock"
+    link = connection.Connection(str(socket))
+    told, changes = anyio.create_memory_object_stream[bool](10)
+    with told, changes, anyio.fail_after(30):
+        async with anyio.create_task_group() as group:
+            group.start_soon(link.watch, told.send_nowait)
+            first = await _serve(servicer, socket)
+            assert await changes.receive()
+            await first.stop(None)
+            assert not await changes.receive()
+            second = await _serve(servicer, socket)
+            assert await changes.receive()
+            await link.close()  # and the watch ends of itself
+        await second.stop(None)
+
+
+async def test_a_cancelled_watch_ends_its_scope(
+    scripted: Scripted, link: connection.Connection
+) -> None:
+    del scripted
+    with anyio.move_on_after(0.05) as scope:
+        await link.watch(lambda _up: None)
+    assert scope.cancelled_caught

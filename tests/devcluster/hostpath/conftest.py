@@ -64,7 +64,7 @@ def checksum(folder: Path) -> str:
 @pytest.fixture(scope="module", autouse=True)
 async def one_loop() -> AsyncIterator[None]:
     """Keep one event loop for all tests here: grpc's poller outlives a loop that is closed."""
-    yield
+    yield  # noqa: PT022 - only a generator keeps the loop
 
 
 @pytest.fixture

@@ -1,0 +1,45 @@
+"""What a code means, and what is known after it: a row for every code."""
+
+import pytest
+
+from snapshotd.decide import backoff, outcomes
+from snapshotd.decide.outcomes import Attempt, Code, Meaning
+
+UNKNOWN = {Code.CANCELLED, Code.DEADLINE_EXCEEDED, Code.UNAVAILABLE}
+BUSY = {Code.ABORTED, Code.RESOURCE_EXHAUSTED}
+DOUBTFUL = {Code.UNKNOWN, Code.INTERNAL, Code.DATA_LOSS}
+PROVES_NOTHING = {Code.PERMISSION_DENIED, Code.UNAUTHENTICATED}
+
+
+@pytest.mark.parametrize("code", list(Code))
+def test_every_code_has_a_meaning(code: Code) -> None:
+    expected = (
+        Meaning.UNKNOWN
+        if code in UNKNOWN
+        else Meaning.BUSY
+        if code in BUSY
+        else Meaning.DOUBTFUL
+        if code in DOUBTFUL
+        else Meaning.FINAL
+    )
+    assert outcomes.meaning(code) is expected
+
+
+@pytest.mark.parametrize("before", list(Attempt))
+@pytest.mark.parametrize("code", list(Code))
+def test_only_a_definite_answer_says_that_nothing_was_made(before: Attempt, code: Code) -> None:
+    after = outcomes.known_after(before, code)
+    if code in UNKNOWN | BUSY | {Code.ALREADY_EXISTS}:
+        assert after is Attempt.UNKNOWN
+    elif code in DOUBTFUL | PROVES_NOTHING:
+        assert after is (Attempt.UNKNOWN if before is Attempt.UNKNOWN else Attempt.DOUBTFUL)
+    else:
+        assert after is Attempt.REFUSED
+
+
+def test_polls_grow_gently_up_to_half_a_minute() -> None:
+    delays = [backoff.poll_delay(polls, start=2.0) for polls in range(100)]
+    assert delays[0] == 2.0
+    assert delays == sorted(delays)
+    assert delays[-1] == 30.0
+    assert backoff.poll_delay(100, start=60.0) == 60.0

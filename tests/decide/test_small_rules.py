@@ -1,0 +1,147 @@
+"""Secret references, placement, validation and the controller's own part in a content."""
+
+import objects
+import pytest
+
+from snapshotd import errors
+from snapshotd.decide import calls, contents, intents, placement, secret_refs, validation, views
+from snapshotd.model import meta, names, snapshots, volumes
+
+NAME, NAMESPACE = names.SECRET_NAME_PARAMETER, names.SECRET_NAMESPACE_PARAMETER
+
+
+def resolve(name: str, namespace: str) -> tuple[str, str]:
+    where = secret_refs.snapshotter(
+        {NAME: name, NAMESPACE: namespace}, content="c", namespace="ns", snapshot="s"
+    )
+    assert where is not None
+    return where.namespace, where.name
+
+
+@pytest.mark.parametrize(
+    ("name", "namespace", "expected"),
+    [
+        ("plain", "space", ("space", "plain")),
+        ("${volumesnapshot.name}", "${volumesnapshot.namespace}", ("ns", "s")),
+        ("$volumesnapshotcontent.name", "x-${volumesnapshotcontent.name}", ("x-c", "c")),
+        ("a.${volumesnapshot.namespace}.b", "x", ("x", "a.ns.b")),
+    ],
+)
+def test_templates_are_filled_in(name: str, namespace: str, expected: tuple[str, str]) -> None:
+    assert resolve(name, namespace) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "namespace", "told"),
+    [
+        ("${pvc.name}", "x", "invalid tokens"),
+        ("x", "${volumesnapshot.name}", "invalid tokens"),
+        ("${volumesnapshot.annotations['a']}", "x", "invalid tokens"),
+        ("Not Valid", "x", "not a valid secret name"),
+        ("x" * 254, "x", "not a valid secret name"),
+        ("x", "not.a.label", "not a valid namespace"),
+        ("", "x", "Both must be specified"),
+    ],
+)
+def test_templates_that_cannot_be_filled_in_are_told(name: str, namespace: str, told: str) -> None:
+    with pytest.raises(errors.Invalid, match=told):
+        resolve(name, namespace)
+
+
+def test_a_class_may_name_no_secret() -> None:
+    assert secret_refs.snapshotter({}, content="c", namespace="n", snapshot="s") is None
+    assert secret_refs.lister({}, content="c") is None
+    assert secret_refs.of_annotations({}) is None
+    where = secret_refs.of_annotations(
+        {names.DELETION_SECRET_NAME: "s", names.DELETION_SECRET_NAMESPACE: "n"}
+    )
+    assert where is not None
+    assert (where.namespace, where.name) == ("n", "s")
+
+
+def node(name: str, **labels: str) -> volumes.Node:
+    return volumes.Node(meta.ObjectMeta(name=name, labels=labels))
+
+
+NODES = (node("b", zone="z", size="5"), node("a", zone="y", size="9", odd="x"))
+
+
+def place(*requirements: volumes.NodeSelectorRequirement, fields: bool = False) -> str:
+    term = (
+        volumes.NodeSelectorTerm(match_fields=requirements)
+        if fields
+        else volumes.NodeSelectorTerm(match_expressions=requirements)
+    )
+    affinity = volumes.VolumeNodeAffinity(volumes.NodeSelector((term,)))
+    return placement.node_of(objects.volume(spec__node_affinity=affinity), NODES)
+
+
+@pytest.mark.parametrize(
+    ("key", "operator", "values", "expected"),
+    [
+        ("zone", "In", ("z",), "b"),
+        ("zone", "In", ("y", "z"), "a"),
+        ("zone", "NotIn", ("y",), "b"),
+        ("odd", "Exists", (), "a"),
+        ("odd", "DoesNotExist", (), "b"),
+        ("size", "Gt", ("6",), "a"),
+        ("size", "Lt", ("6",), "b"),
+        ("size", "Gt", ("nine",), ""),
+        ("size", "Gt", (), ""),
+        ("none", "Lt", ("6",), ""),
+        ("zone", "Near", ("z",), ""),
+    ],
+)
+def test_a_node_is_found_by_every_operator(
+    key: str, operator: str, values: tuple[str, ...], expected: str
+) -> None:
+    assert place(volumes.NodeSelectorRequirement(key, operator, values)) == expected
+
+
+def test_a_node_is_found_by_its_name_and_an_empty_term_finds_none() -> None:
+    by_name = volumes.NodeSelectorRequirement("metadata.name", "In", ("b",))
+    assert place(by_name, fields=True) == "b"
+    assert place() == ""
+    bare = objects.volume(spec__node_affinity=volumes.VolumeNodeAffinity())
+    assert placement.node_of(bare, NODES) == ""
+    assert placement.node_of(objects.volume(), NODES) == ""
+
+
+def test_a_content_is_its_drivers_if_its_class_says_so_too() -> None:
+    driver = objects.DRIVER
+    assert validation.is_for_driver(objects.content(), None, driver)
+    assert validation.is_for_driver(objects.content(), objects.class_(), driver)
+    assert not validation.is_for_driver(objects.content(), objects.class_(driver="x"), driver)
+    assert not validation.is_for_driver(objects.content(), None, "x")
+
+
+def test_a_bound_content_gets_its_finalizer() -> None:
+    bare = objects.content(metadata__finalizers=("x/y",))
+    (update,) = contents.decide(bare).intents
+    assert isinstance(update, intents.UpdateMetadata)
+    assert update.finalizers == ("x/y", names.CONTENT_FINALIZER)
+    assert contents.decide(objects.content()) == intents.SETTLED
+    assert contents.decide(objects.given_content()) == intents.SETTLED
+    going = objects.content(metadata__finalizers=(), metadata__deletion_timestamp=objects.NOW_TEXT)
+    assert contents.decide(going) == intents.SETTLED
+
+
+def test_a_content_that_names_both_sources_or_none_is_told() -> None:
+    for source in (
+        snapshots.VolumeSnapshotContentSource(),
+        snapshots.VolumeSnapshotContentSource("a", "b"),
+    ):
+        (announce,) = contents.decide(objects.content(spec__source=source)).intents
+        assert isinstance(announce, intents.Announce)
+        assert announce.reason == "ContentValidationError"
+
+
+def test_a_pair_that_is_going_is_not_bound() -> None:
+    going = objects.given_content(metadata__deletion_timestamp=objects.NOW_TEXT)
+    assert contents.bind(going, objects.given_snapshot()) is None
+
+
+def test_nothing_is_cut_without_a_volume_and_an_owner() -> None:
+    view = views.ContentView(objects.given_content(), objects.class_())
+    with pytest.raises(errors.Invalid, match="needs a volumeHandle"):
+        calls.create(view, objects.DRIVER_POLICY)

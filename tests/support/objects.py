@@ -1,0 +1,163 @@
+"""Objects for tests of the rules: whole and sound, but for what a test changes."""
+
+from typing import Any
+
+import msgspec
+
+from snapshotd.decide import outcomes, views
+from snapshotd.model import meta, names, snapshots, volumes
+
+DRIVER = "hostpath.csi.k8s.io"
+NOW = 1_767_225_600.0
+NOW_TEXT = "2026-01-01T00:00:00Z"
+POLICY = views.ClusterPolicy()
+DRIVER_POLICY = views.DriverPolicy(DRIVER)
+BOTH = (names.SNAPSHOT_SOURCE_FINALIZER, names.SNAPSHOT_BOUND_FINALIZER)
+ERROR = snapshots.SnapshotError(time=NOW_TEXT, message="it went wrong")
+INFO = outcomes.SnapshotInfo("handle", "vol", creation_time=10**18, size=1 << 30, ready=True)
+
+
+def changed(obj: Any, **fields: Any) -> Any:
+    """Return a copy with other values; `metadata__x` reaches into `metadata`, and so on."""
+    plain: dict[str, Any] = {}
+    deep: dict[str, dict[str, Any]] = {}
+    for name, value in fields.items():
+        head, _, rest = name.partition("__")
+        if rest:
+            deep.setdefault(head, {})[rest] = value
+        else:
+            plain[head] = value
+    for head, below in deep.items():
+        plain[head] = changed(getattr(obj, head), **below)
+    return msgspec.structs.replace(obj, **plain)
+
+
+def snapshot(**fields: Any) -> snapshots.VolumeSnapshot:
+    """Return a dynamic VolumeSnapshot of class `gold`, prepared for its content."""
+    made = snapshots.VolumeSnapshot(
+        meta.ObjectMeta(
+            name="snap",
+            namespace="ns",
+            uid="uid-1",
+            resource_version="7",
+            creation_timestamp="2026-01-01T00:00:00Z",
+            finalizers=BOTH,
+        ),
+        snapshots.VolumeSnapshotSpec(
+            snapshots.VolumeSnapshotSource(persistent_volume_claim_name="claim"), "gold"
+        ),
+    )
+    result: snapshots.VolumeSnapshot = changed(made, **fields)
+    return result
+
+
+def given_snapshot(**fields: Any) -> snapshots.VolumeSnapshot:
+    """Return a pre-provisioned VolumeSnapshot."""
+    source = snapshots.VolumeSnapshotSource(volume_snapshot_content_name="content")
+    return snapshot(
+        **{"spec": snapshots.VolumeSnapshotSpec(source), **fields},
+    )
+
+
+def ready_snapshot(**fields: Any) -> snapshots.VolumeSnapshot:
+    """Return a VolumeSnapshot that tells all of `ready_content`."""
+    status = snapshots.VolumeSnapshotStatus(
+        bound_volume_snapshot_content_name="snapcontent-uid-1",
+        creation_time="2001-09-09T01:46:40Z",
+        ready_to_use=True,
+        restore_size="1Gi",
+    )
+    return snapshot(**{"status": status, **fields})
+
+
+def content(**fields: Any) -> snapshots.VolumeSnapshotContent:
+    """Return the content made for `snapshot`, not cut yet."""
+    made = snapshots.VolumeSnapshotContent(
+        meta.ObjectMeta(
+            name="snapcontent-uid-1",
+            uid="uid-2",
+            resource_version="8",
+            finalizers=(names.CONTENT_FINALIZER,),
+        ),
+        snapshots.VolumeSnapshotContentSpec(
+            names.DELETE,
+            DRIVER,
+            snapshots.VolumeSnapshotContentSource(volume_handle="vol"),
+            meta.ObjectReference(namespace="ns", name="snap", uid="uid-1"),
+            volume_snapshot_class_name="gold",
+        ),
+    )
+    result: snapshots.VolumeSnapshotContent = changed(made, **fields)
+    return result
+
+
+def given_content(**fields: Any) -> snapshots.VolumeSnapshotContent:
+    """Return a content made by hand for `given_snapshot`, not bound yet."""
+    made = content(
+        metadata__name="content",
+        metadata__finalizers=(),
+        spec__source=snapshots.VolumeSnapshotContentSource(snapshot_handle="handle"),
+        spec__volume_snapshot_ref=meta.ObjectReference(namespace="ns", name="snap"),
+        spec__volume_snapshot_class_name=None,
+    )
+    result: snapshots.VolumeSnapshotContent = changed(made, **fields)
+    return result
+
+
+STATUS = snapshots.VolumeSnapshotContentStatus(
+    snapshot_handle="handle", creation_time=10**18, restore_size=1 << 30, ready_to_use=True
+)
+
+
+def ready_content(**fields: Any) -> snapshots.VolumeSnapshotContent:
+    """Return the content of a snapshot that is ready."""
+    return content(**{"status": STATUS, **fields})
+
+
+def class_(name: str = "gold", **fields: Any) -> snapshots.VolumeSnapshotClass:
+    """Return a class of the driver."""
+    made = snapshots.VolumeSnapshotClass(meta.ObjectMeta(name=name), DRIVER, names.DELETE)
+    result: snapshots.VolumeSnapshotClass = changed(made, **fields)
+    return result
+
+
+def claim(**fields: Any) -> volumes.PersistentVolumeClaim:
+    """Return the source claim: bound, and protected."""
+    made = volumes.PersistentVolumeClaim(
+        meta.ObjectMeta(
+            name="claim",
+            namespace="ns",
+            uid="uid-3",
+            resource_version="9",
+            finalizers=(names.CLAIM_FINALIZER,),
+        ),
+        volumes.ClaimSpec(volume_name="pv"),
+        volumes.ClaimStatus(names.BOUND),
+    )
+    result: volumes.PersistentVolumeClaim = changed(made, **fields)
+    return result
+
+
+def volume(**fields: Any) -> volumes.PersistentVolume:
+    """Return the volume of `claim`."""
+    made = volumes.PersistentVolume(
+        meta.ObjectMeta(name="pv"),
+        volumes.VolumeSpec(
+            csi=volumes.CsiVolumeSource(DRIVER, "vol"),
+            claim_ref=meta.ObjectReference(namespace="ns", name="claim", uid="uid-3"),
+            volume_mode="Filesystem",
+        ),
+    )
+    result: volumes.PersistentVolume = changed(made, **fields)
+    return result
+
+
+def binding_view(**fields: Any) -> views.BindingView:
+    """Return all that a dynamic snapshot needs, but for its content."""
+    base = {
+        "snapshot": snapshot(),
+        "claim": claim(),
+        "volume": volume(),
+        "snapshot_class": class_(),
+    }
+    return views.BindingView(**{**base, **fields})
