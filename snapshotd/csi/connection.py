@@ -1,10 +1,12 @@
 """The channel to a driver's unix socket, and the one way a call goes over it.
 
 Invariants: every call has a deadline of gRPC's own; a cancellation that a scope asked for stays
-that scope's, although grpc.aio raises one of its own making.
+that scope's, although grpc.aio raises one of its own making; a call that gRPC itself gave up is an
+answer (CANCELLED), never the silent end of a worker; a request is shown without its secrets alone.
 """
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -12,20 +14,26 @@ from typing import Protocol, TypeVar
 
 import anyio
 import anyio.lowlevel
+import structlog
 
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # we never fork; uvloop's children warn
 
 import grpc
+from google.protobuf import message
 
 from snapshotd import errors
 from snapshotd.csi import errors as codes
+from snapshotd.csi import redaction
 from snapshotd.decide import outcomes
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
 # Volumes and snapshots are named in messages; only lists of thousands come near this.
 _LARGEST_MESSAGE = 64 * 1024 * 1024
 _LONGEST_PATH = 107  # bytes of a unix socket's path (unix(7))
+_CLOSED = grpc.ChannelConnectivity.SHUTDOWN
 
 
 class Observer(Protocol):
@@ -84,18 +92,43 @@ class Connection:
         """Say whether the channel is up now."""
         return self.channel.get_state() is grpc.ChannelConnectivity.READY
 
+    async def watch(self, changed: Callable[[bool], None]) -> None:
+        """Keep the channel connected, and tell at once when it goes up or down, until cancelled.
+
+        A channel that lost its driver reconnects by itself, with backoff of at most a second; no
+        call is needed to bring it back. Returns when the channel is closed.
+        """
+        up = False
+        while (state := self.channel.get_state(try_to_connect=True)) is not _CLOSED:
+            if (state is grpc.ChannelConnectivity.READY) is not up:
+                up = not up
+                changed(up)
+            try:
+                await _own_cancellation(self.channel.wait_for_state_change(state))
+            except _GivenUp:
+                return
+            except grpc.aio.UsageError:
+                return  # closed while we waited
+
     async def call(
-        self, name: str, method: Callable[..., Awaitable[T]], request: object
+        self, name: str, method: Callable[..., Awaitable[T]], request: message.Message
     ) -> T | outcomes.Refusal:
         """Make one call; return its answer, or what the failure was. Never raises a gRPC error."""
+        if log.is_enabled_for(logging.DEBUG):
+            log.debug("csi_call", method=name, request=redaction.shown(request))
         began = time.perf_counter()
-        code = "OK"
+        code: str = outcomes.Code.CANCELLED  # unless an answer says otherwise
         try:
-            return await _own_cancellation(method(request, timeout=self.timeout))
+            answer = await _own_cancellation(method(request, timeout=self.timeout))
         except grpc.aio.AioRpcError as error:
             refusal = codes.refusal_of(error)
             code = refusal.code
             return refusal
+        except (_GivenUp, grpc.aio.UsageError):
+            return outcomes.Refusal(outcomes.Code.CANCELLED, "the connection was closed")
+        else:
+            code = "OK"
+            return answer
         finally:
             if self.observe is not None:
                 self.observe(f"/csi.v1.{name}", code, time.perf_counter() - began)
@@ -105,14 +138,22 @@ class Connection:
         await self.channel.close(grace=None)
 
 
+class _GivenUp(Exception):
+    """gRPC ended a call that nobody of ours cancelled."""
+
+
 async def _own_cancellation(call: Awaitable[T]) -> T:
     """Await a call so that its CancelledError is known to the scope that was cancelled.
 
     grpc.aio raises a fresh one, which anyio does not know as its own: it would leave
-    `move_on_after`, or end a worker without a word.
+    `move_on_after`, or end a worker without a word. Where nobody cancelled this task, gRPC did
+    (the channel was closed): then it raises `_GivenUp`.
     """
     try:
         return await call
     except asyncio.CancelledError:
         await anyio.lowlevel.checkpoint_if_cancelled()
+        task = asyncio.current_task()
+        if task is not None and not task.cancelling():
+            raise _GivenUp from None
         raise

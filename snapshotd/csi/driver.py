@@ -1,17 +1,17 @@
 """A CSI driver as we use it: the port of the actors, and the calls a provisioner needs.
 
-Nothing generated leaves this module: answers are Structs of ours. Credentials are revealed here
-alone, into the request, and requests are never logged.
+Nothing generated leaves this module: answers are Structs of ours. Credentials are revealed into
+the request alone, and a driver that repeats one of them in its error is not repeated.
 """
 
 from collections.abc import Mapping
 from typing import Any, cast
 
 import msgspec
-from google.protobuf import timestamp_pb2
+from google.protobuf import message, timestamp_pb2
 
 from snapshotd import errors
-from snapshotd.csi import connection
+from snapshotd.csi import connection, redaction
 from snapshotd.csi import errors as codes
 from snapshotd.csi._pb import csi_pb2, csi_pb2_grpc
 from snapshotd.decide import intents, outcomes
@@ -87,8 +87,8 @@ class Driver:
             secrets=credentials.reveal(),
             parameters=call.parameters,
         )
-        answer = await self._link.call(
-            "Controller/CreateSnapshot", self._controller.CreateSnapshot, request
+        answer = await self._ask(
+            "Controller/CreateSnapshot", self._controller.CreateSnapshot, request, credentials
         )
         if isinstance(answer, outcomes.Refusal):
             return answer
@@ -105,8 +105,8 @@ class Driver:
         request = csi_pb2.DeleteSnapshotRequest(
             snapshot_id=call.handle, secrets=credentials.reveal()
         )
-        answer = await self._link.call(
-            "Controller/DeleteSnapshot", self._controller.DeleteSnapshot, request
+        answer = await self._ask(
+            "Controller/DeleteSnapshot", self._controller.DeleteSnapshot, request, credentials
         )
         return answer if isinstance(answer, outcomes.Refusal) else outcomes.Deleted()
 
@@ -117,8 +117,8 @@ class Driver:
         request = csi_pb2.ListSnapshotsRequest(
             snapshot_id=call.handle, secrets=credentials.reveal()
         )
-        answer = await self._link.call(
-            "Controller/ListSnapshots", self._controller.ListSnapshots, request
+        answer = await self._ask(
+            "Controller/ListSnapshots", self._controller.ListSnapshots, request, credentials
         )
         if isinstance(answer, outcomes.Refusal):
             return answer
@@ -161,7 +161,16 @@ class Driver:
             csi_pb2.DeleteVolumeRequest(volume_id=handle),
         )
 
-    async def _must(self, name: str, method: Any, request: object) -> Any:
+    async def _ask(
+        self, name: str, method: Any, request: message.Message, credentials: secrets.Credentials
+    ) -> Any:
+        answer = await self._link.call(name, method, request)
+        if isinstance(answer, outcomes.Refusal):
+            told = redaction.without(credentials, answer.message)
+            return msgspec.structs.replace(answer, message=told)
+        return answer
+
+    async def _must(self, name: str, method: Any, request: message.Message) -> Any:
         answer = await self._link.call(name, method, request)
         if isinstance(answer, outcomes.Refusal):
             raise codes.error_of(answer, name)

@@ -5,6 +5,8 @@ answer that is not definite leaves the being-created mark behind, which deletion
 read as *unknown*.
 """
 
+from typing import assert_never
+
 import msgspec
 
 from snapshotd import errors
@@ -60,6 +62,8 @@ def _conclude(
             return _failed(view, f"can not find snapshot for snapshotID {handle}", now)
         case outcomes.NotSent():
             return _failed(view, answer.message, now)
+        case _:
+            assert_never(answer)
 
 
 def _publish(
@@ -126,6 +130,8 @@ def _refused(view: views.ContentView, refusal: outcomes.Refusal, now: float) -> 
         case outcomes.Meaning.UNKNOWN:
             mark = calls.being_created(view.content) if cutting else None
             return _then(_failed(view, message, now), mark)
+        case _:
+            assert_never(meaning)
 
 
 def _failed(

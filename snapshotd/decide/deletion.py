@@ -5,6 +5,8 @@ deletionTimestamp; and a content whose cut is *unknown* is released only after t
 once more under the same name, so that nothing is left behind.
 """
 
+from typing import assert_never
+
 from snapshotd import errors
 from snapshotd.decide import calls, intents, outcomes, telling, views
 from snapshotd.model import names, snapshots
@@ -72,6 +74,8 @@ def _conclude(view: views.ContentView, answer: outcomes.Answer) -> intents.Decis
             return _not_found_out(view, answer)
         case outcomes.Refusal():
             return _not_deleted(content, answer)
+        case _:
+            assert_never(answer)
 
 
 def _not_found_out(view: views.ContentView, refusal: outcomes.Refusal) -> intents.Decision:

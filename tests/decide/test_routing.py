@@ -33,6 +33,7 @@ def woken(change: wire.Object, *held: wire.Object) -> set[keys.Key]:
     [
         (objects.snapshot(), (objects.claim(),), {SNAP, CLAIM}),
         (objects.snapshot(), (), {SNAP}),
+        (objects.given_snapshot(), (), {SNAP}),
         (objects.class_(), (objects.snapshot(),), {SNAP}),
         (objects.class_(), (objects.snapshot(spec__volume_snapshot_class_name=None),), {SNAP}),
         (objects.class_("other"), (objects.snapshot(),), set()),

@@ -9,8 +9,10 @@ so that the wire is the same; every other word is ours.
 import builtins
 import collections.abc
 import google.protobuf.descriptor
+import google.protobuf.descriptor_pb2
 import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
+import google.protobuf.internal.extension_dict
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
 import google.protobuf.wrappers_pb2
@@ -1635,3 +1637,7 @@ class GetVolumeGroupSnapshotResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["group_snapshot", b"group_snapshot"]) -> None: ...
 
 global___GetVolumeGroupSnapshotResponse = GetVolumeGroupSnapshotResponse
+
+CSI_SECRET_FIELD_NUMBER: builtins.int
+csi_secret: google.protobuf.internal.extension_dict._ExtensionFieldDescriptor[google.protobuf.descriptor_pb2.FieldOptions, builtins.bool]
+"""The field holds secrets: it is never logged."""
