@@ -5,8 +5,8 @@ export PATH := justfile_directory() / ".venv/bin" + ":" + env("PATH")
 default:
     @just --list
 
-# everything CI checks beside the tests: format, lint, layers, types, generated code
-check: lint proto-check
+# everything CI checks beside the tests: format, lint, layers, types, generated code, coverage
+check: lint proto-check coverage
 
 # format, lint, layers and types
 lint:
@@ -16,9 +16,14 @@ lint:
 fmt:
     ruff format . && ruff check --fix .
 
-# all tests but e2e, with the branch coverage that decide/ and runtime/ must keep
+# all tests but e2e
 test *ARGS:
     pytest tests --ignore=tests/e2e {{ARGS}}
+
+# the branch coverage that decide/ and runtime/ must keep: all of it
+coverage:
+    pytest -q tests/decide --cov=snapshotd.decide --cov-branch --cov-fail-under=100
+    pytest -q tests/runtime --cov=snapshotd.runtime --cov-branch --cov-fail-under=100
 
 # generate snapshotd/csi/_pb from the proto source
 proto DIR="snapshotd/csi/_pb":
@@ -34,6 +39,10 @@ proto-check:
 sim STORIES="20000":
     STORIES={{STORIES}} pytest tests/simulation
 
-# the commands that users run, with kubectl as the client
+# the commands that users run, with kubectl as the client, over the embedded API server
 e2e *ARGS:
-    pytest tests/e2e {{ARGS}}
+    pytest tests/e2e --api-server=embedded {{ARGS}}
+
+# the same over a real kube-apiserver: from KUBEBUILDER_ASSETS, or built once with Go
+e2e-real *ARGS:
+    pytest tests/e2e --api-server=real {{ARGS}}

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import controlplane
 import pytest
 
 PATIENCE = 60.0  # seconds for anything to happen on a loaded machine
@@ -31,11 +32,11 @@ class Kubectl:
     """kubectl with one kubeconfig."""
 
     def __init__(self, kubeconfig: Path) -> None:
-        self._command = [program("kubectl"), f"--kubeconfig={kubeconfig}"]
+        self.command = [program("kubectl"), f"--kubeconfig={kubeconfig}"]
 
     def run(self, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*self._command, *words],
+            [*self.command, *words],
             input=given,
             capture_output=True,
             text=True,
@@ -124,3 +125,100 @@ class Dev:
         code = self.process.wait(timeout=PATIENCE)
         self._output.close()
         return code
+
+
+class RealDev(Dev):
+    """A real control plane with the roles beside it, each with its own service account alone.
+
+    The driver and the provisioner, which stand for parts of a cluster that are not ours, are an
+    administrator's.
+    """
+
+    def __init__(self, folder: Path, plane: controlplane.ControlPlane) -> None:
+        folder.mkdir(parents=True)
+        self.folder = folder
+        self.plane = plane
+        self.kubeconfig = plane.kubeconfig(plane.admin.token)
+        kubectl = self.kubectl
+        kubectl("apply", "-k", str(CONFIG / "crd"))
+        kubectl("wait", "crd", "--all", "--for=condition=Established", f"--timeout={PATIENCE:g}s")
+        kubectl("apply", "-f", str(CONFIG / "rbac"))
+        kubectl.apply(_SEEDS)
+        backstage = f"--kubeconfig={self.kubeconfig}"
+        self._parts = [
+            self._part("dev", f"--data-dir={folder}", "--parts=driver,provisioner", backstage)
+        ]
+        self.log, self.process = self._parts[0].log, self._parts[0].process
+        controller = self._account("snapshot-controller")
+        sidecar = self._account("csi-snapshotter")
+        self.until((folder / "csi.sock").exists, "the driver does not start")
+        self._parts += [
+            self._part("controller", controller, "--leader-election", *_LEASES),
+            self._part(
+                "sidecar",
+                sidecar,
+                f"--csi-address={folder / 'csi.sock'}",
+                "--leader-election",
+                *_LEASES,
+            ),
+        ]
+        for part in self._parts[1:]:
+            self.until(part.synced, f"it does not start: {part.log.read_text()}")
+
+    def _part(self, *words: str) -> "Part":
+        return Part(self.folder.with_name(f"{words[0]}.log"), *words)
+
+    def _account(self, name: str) -> str:
+        token = self.kubectl("create", "token", name, "-n", "kube-system").strip()
+        return f"--kubeconfig={self.plane.kubeconfig(token)}"
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Stop every part; return the first exit code that is not 0."""
+        codes = [part.stop(number) for part in reversed(self._parts)]
+        return next((code for code in codes if code), 0)
+
+
+class Part:
+    """One process of snapshotd and its log."""
+
+    def __init__(self, log: Path, *words: str) -> None:
+        self.log = log
+        self._output = log.open("w+b")
+        self.process = subprocess.Popen(
+            [program("snapshotd"), *words],
+            stdout=self._output,
+            stderr=self._output,
+            start_new_session=True,
+        )
+
+    def synced(self) -> bool:
+        """Say whether its caches are complete."""
+        return "caches_synced" in self.log.read_text()
+
+    def stop(self, number: signal.Signals) -> int:
+        """End it, if it runs, and return its exit code."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, number)
+        code = self.process.wait(timeout=PATIENCE)
+        self._output.close()
+        return code
+
+
+CONFIG = Path(__file__).parents[2] / "config"
+_LEASES = ("--leader-election-namespace=kube-system",)
+_SEEDS = """
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata:
+  name: csi-hostpath-sc
+  annotations: {storageclass.kubernetes.io/is-default-class: "true"}
+provisioner: hostpath.csi.k8s.io
+---
+apiVersion: snapshot.storage.k8s.io/v1
+kind: VolumeSnapshotClass
+metadata:
+  name: csi-hostpath-snapclass
+  annotations: {snapshot.storage.kubernetes.io/is-default-class: "true"}
+driver: hostpath.csi.k8s.io
+deletionPolicy: Delete
+"""

@@ -1,0 +1,91 @@
+"""What one snapshot costs the API server, by the server's own count: a budget that is kept."""
+
+import re
+import subprocess
+from collections import Counter
+
+import e2e
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+SNAPSHOT = """
+apiVersion: snapshot.storage.k8s.io/v1
+kind: VolumeSnapshot
+metadata: {name: snap}
+spec: {source: {persistentVolumeClaimName: source}, volumeSnapshotClassName: CLASS}
+"""
+CLAIM = """
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: source}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+"""
+_LINE = re.compile(r"apiserver_request_total\{(.*)\} (\d+)")
+_VERBS = {"GET", "CREATE", "PATCH", "DELETE", "UPDATE"}
+_OURS = {"volumesnapshots", "volumesnapshotcontents", "persistentvolumeclaims"}
+
+
+def counted(dev: e2e.Dev) -> Counter[str]:
+    """Return the requests so far by verb and resource, without lists, watches and failures."""
+    found: Counter[str] = Counter()
+    for labels, number in _LINE.findall(dev.kubectl("get", "--raw", "/metrics")):
+        told = dict(re.findall(r'(\w+)="([^"]*)"', labels))
+        if told["resource"] in _OURS and told["verb"] in _VERBS:
+            what = told["resource"] + ("/status" if told["subresource"] else "")
+            found[f"{told['verb']} {what}"] += int(number)
+    return found
+
+
+def settled(dev: e2e.Dev) -> Counter[str]:
+    """Return the count once it stands still."""
+    seen = [counted(dev)]
+
+    def still() -> bool:
+        seen.append(counted(dev))
+        return len(seen) > 8 and all(each == seen[-1] for each in seen[-8:])
+
+    dev.until(still, "the requests do not end")
+    return seen[-1]
+
+
+def test_one_snapshot_costs_six_writes_and_no_get(dev: e2e.Dev) -> None:
+    dev.kubectl.apply(CLAIM)
+    dev.kubectl.wait("pvc/source", "jsonpath={.status.phase}=Bound")
+    before = settled(dev)
+    made = subprocess.run(
+        [*dev.kubectl.command, "create", "-f", "-"],
+        input=SNAPSHOT.replace("CLASS", "csi-hostpath-snapclass"),
+        text=True,
+        check=True,
+        capture_output=True,
+    )
+    assert "created" in made.stdout
+    dev.kubectl("wait", "volumesnapshot", "--all", "--for=jsonpath={.status.readyToUse}=true")
+    cost = settled(dev) - before
+    cost.subtract({"CREATE volumesnapshots": 1})  # the user's own
+    assert +cost == {
+        "PATCH persistentvolumeclaims": 2,
+        "PATCH volumesnapshots": 1,
+        "CREATE volumesnapshotcontents": 1,
+        "PATCH volumesnapshotcontents/status": 1,
+        "PATCH volumesnapshots/status": 1,
+    }
+
+
+def test_one_deletion_costs_four_writes_and_no_get(dev: e2e.Dev) -> None:
+    dev.kubectl.apply(CLAIM)
+    dev.kubectl.apply(SNAPSHOT.replace("CLASS", "csi-hostpath-snapclass"))
+    dev.kubectl.ready("snap")
+    before = settled(dev)
+    dev.kubectl("delete", "volumesnapshot", "snap", "--wait=false")
+    dev.kubectl("wait", "volumesnapshot", "--all", "--for=delete", "--timeout=60s")
+    cost = settled(dev) - before
+    cost.subtract({"DELETE volumesnapshots": 1})  # the user's own
+    gets = cost.pop("GET volumesnapshots", 0)
+    assert gets <= 2  # kubectl looks whether it is gone
+    assert +cost == {
+        "PATCH volumesnapshotcontents": 2,
+        "DELETE volumesnapshotcontents": 1,
+        "PATCH volumesnapshots": 1,
+    }
