@@ -112,8 +112,13 @@ class Unversioned:
         ]
         for counted, number in sorted(self._counter.items()):
             lines.append(
-                f'apiserver_request_total{{verb="{counted.verb.upper()}",group="{counted.group}",'
+                f'apiserver_request_total{{verb="{_verb(counted.verb)}",group="{counted.group}",'
                 f'resource="{counted.resource}",subresource="{counted.subresource}",'
                 f'code="{counted.code}"}} {number}'
             )
         return "\n".join(lines) + "\n"
+
+
+def _verb(verb: str) -> str:
+    """Return a verb as the real server's metrics name it."""
+    return {"create": "POST", "update": "PUT"}.get(verb, verb.upper())
