@@ -127,11 +127,18 @@ class Driver:
         return _info(answer.entries[0].snapshot)
 
     async def create_volume(
-        self, name: str, capacity: int, *, parameters: Mapping[str, str], snapshot: str = ""
+        self,
+        name: str,
+        capacity: int,
+        *,
+        parameters: Mapping[str, str],
+        snapshot: str = "",
+        source_volume: str = "",
     ) -> VolumeInfo:
-        """CSI CreateVolume of `capacity` bytes, filled from a snapshot's handle where one is given.
+        """CSI CreateVolume of `capacity` bytes, empty or filled from a snapshot or a volume.
 
-        Raises one of `snapshotd.errors`.
+        Both are handles, and the specification allows one of them. Raises one of
+        `snapshotd.errors`.
         """
         mode = csi_pb2.VolumeCapability.AccessMode.SINGLE_NODE_WRITER
         request = csi_pb2.CreateVolumeRequest(
@@ -147,6 +154,8 @@ class Driver:
         )
         if snapshot:
             request.volume_content_source.snapshot.snapshot_id = snapshot
+        elif source_volume:
+            request.volume_content_source.volume.volume_id = source_volume
         answer: csi_pb2.CreateVolumeResponse = await self._must(
             "Controller/CreateVolume", self._controller.CreateVolume, request
         )

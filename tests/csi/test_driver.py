@@ -57,6 +57,14 @@ class Scripted(csi_pb2_grpc.ControllerServicer, csi_pb2_grpc.IdentityServicer):
         response = csi_pb2.ListSnapshotsResponse(entries=self.entries)
         return await self._answer(request, context, response)
 
+    async def CreateVolume(self, request: Any, context: Any) -> Any:  # noqa: N802
+        volume = csi_pb2.Volume(volume_id="new", capacity_bytes=7, volume_context={"on": "a"})
+        response = csi_pb2.CreateVolumeResponse(volume=volume)
+        return await self._answer(request, context, response)
+
+    async def DeleteVolume(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return await self._answer(request, context, csi_pb2.DeleteVolumeResponse())
+
     async def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802
         response = csi_pb2.GetPluginInfoResponse(name=self.name)
         return await self._answer(request, context, response)
@@ -163,6 +171,50 @@ async def test_a_snapshot_nobody_knows_is_not_listed(
     scripted.entries = []
     answer = await driver.Driver(link).check_snapshot(CHECK, secrets.NO_CREDENTIALS)
     assert answer == outcomes.NotListed()
+
+
+@pytest.mark.parametrize(
+    ("sources", "kind"),
+    [({}, None), ({"snapshot": "s"}, "snapshot"), ({"source_volume": "v"}, "volume")],
+)
+async def test_a_volume_is_filled_from_what_it_is_asked_to_be(
+    scripted: Scripted, link: connection.Connection, sources: dict[str, str], kind: str | None
+) -> None:
+    made = await driver.Driver(link).create_volume("name", 5, parameters={"p": "q"}, **sources)
+    assert made == driver.VolumeInfo("new", 7, {"on": "a"})
+    [sent] = scripted.requests
+    assert (sent.name, sent.capacity_range.required_bytes) == ("name", 5)
+    assert dict(sent.parameters) == {"p": "q"}
+    assert sent.volume_content_source.WhichOneof("type") == kind
+    source = sent.volume_content_source
+    assert (source.snapshot.snapshot_id, source.volume.volume_id) == (
+        sources.get("snapshot", ""),
+        sources.get("source_volume", ""),
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (grpc.StatusCode.NOT_FOUND, errors.Gone),
+        (grpc.StatusCode.ALREADY_EXISTS, errors.Invalid),
+        (grpc.StatusCode.UNIMPLEMENTED, errors.Refused),
+        (grpc.StatusCode.ABORTED, errors.Unavailable),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, errors.Unavailable),
+    ],
+)
+async def test_a_provisioner_is_told_by_errors_of_ours(
+    scripted: Scripted,
+    link: connection.Connection,
+    code: grpc.StatusCode,
+    error: type[errors.SnapshotdError],
+) -> None:
+    scripted.code = code
+    using = driver.Driver(link)
+    with pytest.raises(error, match="driver's own words"):
+        await using.create_volume("name", 5, parameters={})
+    with pytest.raises(error, match="driver's own words"):
+        await using.delete_volume("handle")
 
 
 async def test_a_call_that_hangs_ends_at_its_deadline(scripted: Scripted, tmp_path: Path) -> None:

@@ -23,15 +23,14 @@ _NO_REFLINK = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.
 def copy_tree(source: Path, target: Path) -> None:
     """Copy what is in `source` into the new folder `target`, durably; raises `OSError`."""
     target.mkdir(parents=True)
-    linked: dict[tuple[int, int], Path] = {}
-    _copy_folder(source, target, linked)
-    _sync(target)
+    _copy_folder(source, target, {})
 
 
 def _copy_folder(source: Path, target: Path, linked: dict[tuple[int, int], Path]) -> None:
     with os.scandir(source) as entries:
         for entry in sorted(entries, key=lambda each: each.name):
             _copy_entry(Path(entry.path), target / entry.name, linked)
+    sync(target)
     shutil.copystat(source, target, follow_symlinks=False)
 
 
@@ -68,7 +67,8 @@ def _copy_file(source: Path, target: Path) -> None:
     shutil.copystat(source, target)
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Have the names in a folder outlive a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

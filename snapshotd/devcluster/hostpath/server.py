@@ -13,7 +13,7 @@ import grpc
 
 from snapshotd import errors
 from snapshotd.csi._pb import csi_pb2_grpc
-from snapshotd.devcluster.hostpath import faults, service, shelf
+from snapshotd.devcluster.hostpath import faults, service, shelf, workshop
 
 NAME = "hostpath.csi.k8s.io"
 _LONGEST_PATH = 107  # bytes of a unix socket's path (unix(7))
@@ -47,23 +47,29 @@ class HostpathDriver:
         socket = self._settings.socket.absolute()
         self._clear(socket)
         server = grpc.aio.server()
-        identity = service.Identity(self._settings.name, self._settings.version)
-        controller = service.Controller(self.volumes, self.snapshots, self.faults)
-        csi_pb2_grpc.add_IdentityServicer_to_server(identity, server)
-        csi_pb2_grpc.add_ControllerServicer_to_server(controller, server)
         try:
             server.add_insecure_port(f"unix://{socket}")
         except RuntimeError:
             raise errors.Misconfigured(
                 f"cannot listen on {socket}: is the folder there, and may it be written to?"
             ) from None
-        await server.start()
-        try:
-            task_status.started()
-            await anyio.sleep_forever()
-        finally:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(_GRACE + 1):
-                await server.stop(_GRACE)
+        async with anyio.create_task_group() as group:
+            self._register(server, workshop.Workshop(group))
+            await server.start()
+            try:
+                task_status.started()
+                await anyio.sleep_forever()
+            finally:
+                with anyio.CancelScope(shield=True), anyio.move_on_after(_GRACE + 1):
+                    await server.stop(_GRACE)
+
+    def _register(self, server: grpc.aio.Server, shop: workshop.Workshop) -> None:
+        identity = service.Identity(self._settings.name, self._settings.version)
+        controller = service.Controller(
+            self.volumes, self.snapshots, trouble=self.faults, shop=shop
+        )
+        csi_pb2_grpc.add_IdentityServicer_to_server(identity, server)
+        csi_pb2_grpc.add_ControllerServicer_to_server(controller, server)
 
     def _clear(self, socket: Path) -> None:
         if len(str(socket).encode()) > _LONGEST_PATH:

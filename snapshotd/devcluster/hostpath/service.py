@@ -1,24 +1,26 @@
 """The calls of CSI, answered with directories.
 
 Each answer is what the specification's section on its call demands: idempotent by name, ABORTED
-while the same thing is being made, ALREADY_EXISTS where the name is taken by something else.
+while the same thing is being made, ALREADY_EXISTS where the name is taken by something else. What
+the file system refuses is an answer too.
 """
 
 import contextlib
+import errno
+import functools
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import Any, NoReturn, TypeVar
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, NoReturn
 
 import anyio
-import anyio.to_thread
 import grpc
 from google.protobuf import timestamp_pb2
 
 from snapshotd.csi._pb import csi_pb2, csi_pb2_grpc
-from snapshotd.devcluster.hostpath import copying, faults, shelf
+from snapshotd.devcluster.hostpath import copying, faults, shelf, workshop
 
-T = TypeVar("T")
 Context = Any  # grpc.aio.ServicerContext, whose type parameters say nothing here
 
 _CAPABILITIES = (
@@ -31,6 +33,7 @@ _CAPABILITIES = (
     "GET_SNAPSHOT",
 )
 _DEFAULT_SIZE = 1 << 30
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 async def _fail(context: Context, code: grpc.StatusCode, message: str) -> NoReturn:
@@ -69,13 +72,18 @@ class Controller(csi_pb2_grpc.ControllerServicer):
     """Volumes and snapshots."""
 
     def __init__(
-        self, volumes: shelf.Shelf, snapshots: shelf.Shelf, trouble: faults.Faults
+        self,
+        volumes: shelf.Shelf,
+        snapshots: shelf.Shelf,
+        *,
+        trouble: faults.Faults,
+        shop: workshop.Workshop,
     ) -> None:
-        """Serve these."""
+        """Serve these; all work on directories is done in the workshop."""
         self._volumes = volumes
         self._snapshots = snapshots
         self._faults = trouble
-        self._busy: set[str] = set()
+        self._shop = shop
 
     async def ControllerGetCapabilities(self, request: Any, context: Context) -> Any:  # noqa: N802
         """Tell what we can do."""
@@ -106,34 +114,32 @@ class Controller(csi_pb2_grpc.ControllerServicer):
                     why = f"volume {request.name} exists with another size or source"
                     await _fail(context, grpc.StatusCode.ALREADY_EXISTS, why)
                 return csi_pb2.CreateVolumeResponse(volume=_volume(found))
-            async with self._alone(f"volume {request.name}", context):
-                fill = await self._filling(snapshot, volume, context)
-                record = shelf.Record(
-                    "", request.name, size=size, source_snapshot=snapshot, source_volume=volume
-                )
-                made = await _in_thread(lambda: self._volumes.make(record, fill))
-                self._volumes.admit(made)
+            tree = await self._source(snapshot, volume, context)
+            record = shelf.Record(
+                "", request.name, size=size, source_snapshot=snapshot, source_volume=volume
+            )
+            made = await self._make(self._volumes, record, tree)
             return csi_pb2.CreateVolumeResponse(volume=_volume(made))
 
-    async def _filling(self, snapshot: str, volume: str, context: Context) -> Callable[[Any], None]:
+    async def _source(self, snapshot: str, volume: str, context: Context) -> Path | None:
+        """Return the tree to fill a new volume from, None for an empty one."""
         place, handle = (self._snapshots, snapshot) if snapshot else (self._volumes, volume)
         if not handle:
-            return lambda target: target.mkdir(parents=True)
+            return None
         record = place.find(handle)
         if record is None:
             await _fail(context, grpc.StatusCode.NOT_FOUND, f"source {handle} does not exist")
         if snapshot and not self._ready(record):
             why = f"snapshot {handle} is not ready"
             await _fail(context, grpc.StatusCode.UNAVAILABLE, why)
-        tree = place.path(handle)
-        return lambda target: copying.copy_tree(tree, target)
+        return place.path(handle)
 
     async def DeleteVolume(self, request: Any, context: Context) -> Any:  # noqa: N802
         """Remove a volume; one that does not exist is removed already."""
         async with self._troubled("DeleteVolume", context):
             if not request.volume_id:
                 await _fail(context, grpc.StatusCode.INVALID_ARGUMENT, "volume_id is missing")
-            await self._remove(self._volumes, request.volume_id, context)
+            await self._remove(self._volumes, request.volume_id)
             return csi_pb2.DeleteVolumeResponse()
 
     async def ListVolumes(self, request: Any, context: Context) -> Any:  # noqa: N802
@@ -179,17 +185,8 @@ class Controller(csi_pb2_grpc.ControllerServicer):
             if volume is None:
                 why = f"volume {request.source_volume_id} does not exist"
                 await _fail(context, grpc.StatusCode.NOT_FOUND, why)
-            async with self._alone(f"snapshot {request.name}", context):
-                record = shelf.Record(
-                    "", request.name, size=volume.size, source_volume=volume.handle
-                )
-                tree = self._volumes.path(request.source_volume_id)
-                made = await _in_thread(
-                    lambda: self._snapshots.make(
-                        record, lambda target: copying.copy_tree(tree, target)
-                    )
-                )
-                self._snapshots.admit(made)
+            record = shelf.Record("", request.name, size=volume.size, source_volume=volume.handle)
+            made = await self._make(self._snapshots, record, self._volumes.path(volume.handle))
             return csi_pb2.CreateSnapshotResponse(snapshot=self._snapshot(made))
 
     async def DeleteSnapshot(self, request: Any, context: Context) -> Any:  # noqa: N802
@@ -197,7 +194,7 @@ class Controller(csi_pb2_grpc.ControllerServicer):
         async with self._troubled("DeleteSnapshot", context):
             if not request.snapshot_id:
                 await _fail(context, grpc.StatusCode.INVALID_ARGUMENT, "snapshot_id is missing")
-            await self._remove(self._snapshots, request.snapshot_id, context)
+            await self._remove(self._snapshots, request.snapshot_id)
             return csi_pb2.DeleteSnapshotResponse()
 
     async def ListSnapshots(self, request: Any, context: Context) -> Any:  # noqa: N802
@@ -226,13 +223,28 @@ class Controller(csi_pb2_grpc.ControllerServicer):
                 await _fail(context, grpc.StatusCode.NOT_FOUND, why)
             return csi_pb2.GetSnapshotResponse(snapshot=self._snapshot(found))
 
-    async def _remove(self, place: shelf.Shelf, handle: str, context: Context) -> None:
+    async def _make(
+        self, place: shelf.Shelf, record: shelf.Record, tree: Path | None
+    ) -> shelf.Record:
+        fill = functools.partial(_fill, tree)
+        return await self._shop.do(
+            workshop.Job(
+                f"{place.sort} {record.name}",
+                functools.partial(place.make, record, fill),
+                place.admit,
+                reads=str(tree or ""),
+            )
+        )
+
+    async def _remove(self, place: shelf.Shelf, handle: str) -> None:
         record = place.find(handle)
         if record is None:
             return
-        async with self._alone(handle, context):
-            await _in_thread(lambda: place.remove(record))
-            place.dismiss(record)
+        await self._shop.do(
+            workshop.Job(
+                str(place.path(handle)), functools.partial(place.remove, record), place.dismiss
+            )
+        )
 
     def _ready(self, record: shelf.Record) -> bool:
         made = record.created + int(self._faults.current().ready_after * 1e9)
@@ -259,28 +271,24 @@ class Controller(csi_pb2_grpc.ControllerServicer):
         planned = grpc.StatusCode[fault.code] if fault.code else None
         if planned is not None and not fault.lose_answer:
             await _fail(context, planned, f"{method} fails: faults.json says so")
-        yield
+        try:
+            yield
+        except workshop.Busy as busy:
+            why = f"an operation on {busy} is under way"
+            await _fail(context, grpc.StatusCode.ABORTED, why)
+        except OSError as error:
+            full = error.errno in _FULL
+            code = grpc.StatusCode.RESOURCE_EXHAUSTED if full else grpc.StatusCode.INTERNAL
+            await _fail(context, code, f"{method}: {error.strerror or error}")
         if planned is not None:
             await _fail(context, planned, f"{method}'s answer is lost: faults.json says so")
 
-    @contextlib.asynccontextmanager
-    async def _alone(self, what: str, context: Context) -> AsyncIterator[None]:
-        """Do one thing at a time to one thing; ABORTED tells the caller to ask again."""
-        if what in self._busy:
-            await _fail(context, grpc.StatusCode.ABORTED, f"an operation on {what} is under way")
-        self._busy.add(what)
-        try:
-            yield
-        finally:
-            self._busy.discard(what)
 
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    """Do blocking work to its end, even if the caller has gone: half a copy helps nobody."""
-    results: list[T] = []
-    with anyio.CancelScope(shield=True):
-        results.append(await anyio.to_thread.run_sync(work))
-    return results[0]
+def _fill(tree: Path | None, target: Path) -> None:
+    if tree is None:
+        target.mkdir(parents=True)
+    else:
+        copying.copy_tree(tree, target)
 
 
 async def _page(

@@ -41,6 +41,7 @@ class Shelf:
 
     def __init__(self, root: Path, sort: str) -> None:
         """Take up what is there; sweep what a killed process left half made."""
+        self.sort = sort
         self._trees = root / sort
         self._state = root / "state" / sort
         self._staging = root / "staging" / sort
@@ -54,9 +55,11 @@ class Shelf:
             ) from error
         for left in self._staging.iterdir():
             copying.remove_tree(left)
+        for half_written in self._state.glob("*.new"):
+            half_written.unlink()
         self._records: dict[str, Record] = {}
         for path in self._state.glob("*.json"):
-            record = msgspec.json.decode(path.read_bytes(), type=Record)
+            record = _read(path)
             if (self._trees / record.handle).is_dir():
                 self._records[record.handle] = record
             else:
@@ -106,7 +109,7 @@ class Shelf:
         )
         self._save(made)
         unfinished.rename(self._trees / handle)
-        _sync(self._trees)
+        copying.sync(self._trees)
         return made
 
     def admit(self, made: Record) -> None:
@@ -115,8 +118,8 @@ class Shelf:
         if made.name:
             self._by_name[made.name] = made
 
-    def remove(self, record: Record) -> None:
-        """Remove a thing. Blocks: call it in a thread."""
+    def remove(self, record: Record) -> Record:
+        """Remove a thing, and return it. Blocks: call it in a thread."""
         tree = self._trees / record.handle
         if tree.exists():
             going = self._staging / f"{record.handle}.going"
@@ -125,6 +128,7 @@ class Shelf:
             tree.rename(going)  # from here on it does not exist, whenever we are killed
             copying.remove_tree(going)
         (self._state / f"{record.handle}.json").unlink(missing_ok=True)
+        return record
 
     def dismiss(self, record: Record) -> None:
         """Forget what `remove` removed."""
@@ -144,12 +148,14 @@ class Shelf:
             out.flush()
             os.fsync(out.fileno())
         unfinished.rename(path)
-        _sync(self._state)
+        copying.sync(self._state)
 
 
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def _read(path: Path) -> Record:
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        return msgspec.json.decode(path.read_bytes(), type=Record)
+    except msgspec.DecodeError as error:
+        raise errors.Misconfigured(
+            f"{path} was not written by this driver ({error}): move it away, and its folder is "
+            "taken up as one put there by hand"
+        ) from None

@@ -69,17 +69,22 @@ async def one_loop() -> AsyncIterator[None]:
 
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[Callable[[], Any]]:
-    """Start a driver over one folder, as often as asked: the last one runs."""
+    """Start a driver over one folder, as often as asked: the last one runs.
+
+    `prepare` may change it before it serves.
+    """
     async with anyio.create_task_group() as group:
         scopes: list[anyio.CancelScope] = []
         channels: list[Any] = []
 
-        async def start() -> Client:
+        async def start(prepare: Callable[[server.HostpathDriver], None] | None = None) -> Client:
             for scope in scopes:
                 scope.cancel()
             folder = tmp_path / "data"
             socket = tmp_path / f"{len(scopes)}.sock"
             driver = server.HostpathDriver(server.Settings(folder, socket))
+            if prepare is not None:
+                prepare(driver)
             scope = anyio.CancelScope()
             scopes.append(scope)
 
