@@ -195,3 +195,16 @@ async def test_a_clone_is_a_copy_of_a_volume(client: Any) -> None:
     request.volume_content_source.volume.volume_id = made.volume_id
     code = await client.refused(client.stub.CreateVolume, request)
     assert code is grpc.StatusCode.ALREADY_EXISTS
+
+
+async def test_a_fault_in_the_file_strikes_as_often_as_it_says(client: Any) -> None:
+    request = csi_pb2.CreateSnapshotRequest(source_volume_id=await client.volume(), name="snap")
+    (client.folder / "faults.json").write_text(
+        '{"methods": {"CreateSnapshot": {"latency": 0.01, "code": "INTERNAL", "times": 2}}}'
+    )
+    for _ in range(2):
+        code = await client.refused(client.stub.CreateSnapshot, request)
+        assert code is grpc.StatusCode.INTERNAL
+    assert not (await client.list()).entries
+    await client.stub.CreateSnapshot(request)
+    assert len((await client.list()).entries) == 1
