@@ -7,10 +7,13 @@ folder, read again whenever it changes:
      "methods": {"CreateSnapshot": {"latency": 0.5, "code": "INTERNAL", "times": 2},
                  "DeleteSnapshot": {"hang": true},
                  "ListSnapshots":  {"code": "UNAVAILABLE", "lose_answer": true}}}
+
+The invariant: a plan that cannot be understood is told and changes nothing.
 """
 
 from pathlib import Path
 
+import grpc
 import msgspec
 import structlog
 
@@ -20,8 +23,9 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What happens to calls of one method.
 
-    `latency` in seconds; `code` is a gRPC status code's name; `times` is how many calls it hits, 0
-    for all; `lose_answer` does the work first and fails then; `hang` never answers.
+    `latency` in seconds, before anything else; `code` is a gRPC status code's name; `hang` never
+    answers; `lose_answer` does the work first and fails then (UNAVAILABLE unless `code` or `hang`
+    say otherwise); `times` is how many calls it hits, 0 for all.
     """
 
     latency: float = 0.0
@@ -29,6 +33,11 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     times: int = 0
     lose_answer: bool = False
     hang: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what is no status code of a failure; msgspec tells where it stands."""
+        if self.code and (self.code == "OK" or self.code not in grpc.StatusCode.__members__):
+            raise ValueError(f"{self.code!r} is no gRPC status code of a failure")
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,9 +52,18 @@ class Faults:
 
     def __init__(self, file: Path) -> None:
         """Follow this file; without it, `plan` is what is set here."""
-        self.plan = Plan()
         self._file = file
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[int, ...] | None = None
+        self.plan = Plan()
+
+    @property
+    def plan(self) -> Plan:
+        """The plan in force; a new one counts from nothing."""
+        return self._plan
+
+    @plan.setter
+    def plan(self, plan: Plan) -> None:
+        self._plan = plan
         self._struck: dict[str, int] = {}
 
     def current(self) -> Plan:
@@ -54,14 +72,13 @@ class Faults:
             found = self._file.stat()
         except FileNotFoundError:
             if self._seen is not None:
-                self._seen, self.plan, self._struck = None, Plan(), {}
+                self._seen, self.plan = None, Plan()
             return self.plan
-        stamp = (found.st_mtime_ns, found.st_ino)
+        stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
         if stamp != self._seen:
             self._seen = stamp
             try:
                 self.plan = msgspec.json.decode(self._file.read_bytes(), type=Plan)
-                self._struck = {}
             except (msgspec.DecodeError, OSError) as error:
                 log.warning("faults_not_understood", file=str(self._file), error=str(error))
         return self.plan

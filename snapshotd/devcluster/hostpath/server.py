@@ -13,7 +13,14 @@ import grpc
 
 from snapshotd import errors
 from snapshotd.csi._pb import csi_pb2_grpc
-from snapshotd.devcluster.hostpath import faults, service, shelf, workshop
+from snapshotd.devcluster.hostpath import (
+    faults,
+    identity,
+    interceptor,
+    service,
+    shelf,
+    workshop,
+)
 
 NAME = "hostpath.csi.k8s.io"
 _LONGEST_PATH = 107  # bytes of a unix socket's path (unix(7))
@@ -37,7 +44,7 @@ class HostpathDriver:
         """Take up what the folder holds; raises `Misconfigured` where that cannot be."""
         self._settings = settings
         self.volumes = shelf.Shelf(settings.folder, "volumes")
-        self.snapshots = shelf.Shelf(settings.folder, "snapshots")
+        self.snapshots = shelf.Shelf(settings.folder, "snapshots", read_only=True)
         self.faults = faults.Faults(settings.folder / "faults.json")
 
     async def run(
@@ -46,7 +53,8 @@ class HostpathDriver:
         """Serve until cancelled; started once the socket is there."""
         socket = self._settings.socket.absolute()
         self._clear(socket)
-        server = grpc.aio.server()
+        around = interceptor.Interceptor(self.faults)
+        server = grpc.aio.server(interceptors=[around])
         try:
             server.add_insecure_port(f"unix://{socket}")
         except RuntimeError:
@@ -60,15 +68,16 @@ class HostpathDriver:
                 task_status.started()
                 await anyio.sleep_forever()
             finally:
+                around.end()
                 with anyio.CancelScope(shield=True), anyio.move_on_after(_GRACE + 1):
                     await server.stop(_GRACE)
 
     def _register(self, server: grpc.aio.Server, shop: workshop.Workshop) -> None:
-        identity = service.Identity(self._settings.name, self._settings.version)
+        who = identity.Identity(self._settings.name, self._settings.version)
         controller = service.Controller(
             self.volumes, self.snapshots, trouble=self.faults, shop=shop
         )
-        csi_pb2_grpc.add_IdentityServicer_to_server(identity, server)
+        csi_pb2_grpc.add_IdentityServicer_to_server(who, server)
         csi_pb2_grpc.add_ControllerServicer_to_server(controller, server)
 
     def _clear(self, socket: Path) -> None:

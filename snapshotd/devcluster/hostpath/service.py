@@ -1,21 +1,21 @@
-"""The calls of CSI, answered with directories.
+"""CSI Controller: volumes and snapshots that are directories.
 
-Each answer is what the specification's section on its call demands: idempotent by name, ABORTED
-while the same thing is being made, ALREADY_EXISTS where the name is taken by something else. What
-the file system refuses is an answer too.
+Each answer is what the specification's section on its call demands: idempotent by name, and
+ALREADY_EXISTS where the name is taken by something else. While a thing is being made or removed,
+every other call about it is answered ABORTED at once, as the specification allows: waiting would
+hold the caller's call open until its deadline, and hide that the work goes on after it.
 """
 
-import contextlib
-import errno
 import functools
+import re
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-import anyio
 import grpc
+import msgspec
 from google.protobuf import timestamp_pb2
 
 from snapshotd.csi._pb import csi_pb2, csi_pb2_grpc
@@ -32,8 +32,8 @@ _CAPABILITIES = (
     "CLONE_VOLUME",
     "GET_SNAPSHOT",
 )
-_DEFAULT_SIZE = 1 << 30
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+_DEFAULT_SIZE = 1 << 30  # bytes
+_TOKEN = re.compile(r"(\d+)/(.+)")
 
 
 async def _fail(context: Context, code: grpc.StatusCode, message: str) -> NoReturn:
@@ -41,31 +41,8 @@ async def _fail(context: Context, code: grpc.StatusCode, message: str) -> NoRetu
     raise AssertionError("abort raises")
 
 
-class Identity(csi_pb2_grpc.IdentityServicer):
-    """Who we are."""
-
-    def __init__(self, name: str, version: str) -> None:
-        """Answer to this name."""
-        self._name = name
-        self._version = version
-
-    async def GetPluginInfo(self, request: Any, context: Context) -> Any:  # noqa: N802 - CSI's name
-        """Tell name and version."""
-        del request, context
-        return csi_pb2.GetPluginInfoResponse(name=self._name, vendor_version=self._version)
-
-    async def GetPluginCapabilities(self, request: Any, context: Context) -> Any:  # noqa: N802
-        """Tell that there is a controller service."""
-        del request, context
-        type_ = csi_pb2.PluginCapability.Service.CONTROLLER_SERVICE
-        service = csi_pb2.PluginCapability.Service(type=type_)
-        capability = csi_pb2.PluginCapability(service=service)
-        return csi_pb2.GetPluginCapabilitiesResponse(capabilities=[capability])
-
-    async def Probe(self, request: Any, context: Context) -> Any:  # noqa: N802
-        """Tell that we are ready, as we always are."""
-        del request, context
-        return csi_pb2.ProbeResponse()
+async def _invalid(context: Context, message: str) -> NoReturn:
+    await _fail(context, grpc.StatusCode.INVALID_ARGUMENT, message)
 
 
 class Controller(csi_pb2_grpc.ControllerServicer):
@@ -94,60 +71,57 @@ class Controller(csi_pb2_grpc.ControllerServicer):
             capabilities=[csi_pb2.ControllerServiceCapability(rpc=rpc) for rpc in rpcs]
         )
 
-    async def CreateVolume(self, request: Any, context: Context) -> Any:  # noqa: N802
+    async def CreateVolume(self, request: Any, context: Context) -> Any:  # noqa: N802 - CSI's name
         """Make a volume, empty or from a snapshot or another volume."""
-        async with self._troubled("CreateVolume", context):
-            if not request.name or not request.volume_capabilities:
-                missing = "name" if not request.name else "volume_capabilities"
-                await _fail(context, grpc.StatusCode.INVALID_ARGUMENT, f"{missing} is missing")
-            if any(each.HasField("block") for each in request.volume_capabilities):
-                why = "block volumes are not supported: directories are file systems"
-                await _fail(context, grpc.StatusCode.INVALID_ARGUMENT, why)
-            source = request.volume_content_source
-            snapshot, volume = source.snapshot.snapshot_id, source.volume.volume_id
-            size = request.capacity_range.required_bytes or _DEFAULT_SIZE
-            found = self._volumes.named(request.name)
-            if found is not None:
-                same = (found.source_snapshot, found.source_volume) == (snapshot, volume)
-                limit = request.capacity_range.limit_bytes or found.size
-                if not same or not size <= found.size <= max(limit, size):
-                    why = f"volume {request.name} exists with another size or source"
-                    await _fail(context, grpc.StatusCode.ALREADY_EXISTS, why)
-                return csi_pb2.CreateVolumeResponse(volume=_volume(found))
-            tree = await self._source(snapshot, volume, context)
-            record = shelf.Record(
-                "", request.name, size=size, source_snapshot=snapshot, source_volume=volume
-            )
-            made = await self._make(self._volumes, record, tree)
-            return csi_pb2.CreateVolumeResponse(volume=_volume(made))
+        await _check_new_volume(request, context)
+        source = request.volume_content_source
+        record = shelf.Record(
+            "",
+            request.name,
+            source_snapshot=source.snapshot.snapshot_id,
+            source_volume=source.volume.volume_id,
+            parameters=dict(request.parameters),
+        )
+        found = self._volumes.named(request.name)
+        if found is not None:
+            if not _is_like(found, record, request.capacity_range):
+                why = f"volume {request.name} exists with another size, source or parameters"
+                await _fail(context, grpc.StatusCode.ALREADY_EXISTS, why)
+            return csi_pb2.CreateVolumeResponse(volume=_volume(found))
+        origin = await self._origin(record, context)
+        size = await _size(request.capacity_range, origin, context)
+        record = msgspec.structs.replace(record, size=size)
+        place = self._snapshots if record.source_snapshot else self._volumes
+        made = await self._make(self._volumes, record, _Copy(place, origin) if origin else None)
+        return csi_pb2.CreateVolumeResponse(volume=_volume(made))
 
-    async def _source(self, snapshot: str, volume: str, context: Context) -> Path | None:
-        """Return the tree to fill a new volume from, None for an empty one."""
-        place, handle = (self._snapshots, snapshot) if snapshot else (self._volumes, volume)
-        if not handle:
+    async def _origin(self, record: shelf.Record, context: Context) -> shelf.Record | None:
+        """Return what a new volume is filled from, if it is filled."""
+        if record.source_snapshot:
+            what, found = record.source_snapshot, self._snapshots.find(record.source_snapshot)
+        elif record.source_volume:
+            what, found = record.source_volume, self._volumes.find(record.source_volume)
+        else:
             return None
-        record = place.find(handle)
-        if record is None:
-            await _fail(context, grpc.StatusCode.NOT_FOUND, f"source {handle} does not exist")
-        if snapshot and not self._ready(record):
-            why = f"snapshot {handle} is not ready"
+        if found is None:
+            await _fail(context, grpc.StatusCode.NOT_FOUND, f"source {what} does not exist")
+        if record.source_snapshot and not self._ready(found):
+            why = f"snapshot {what} is not ready yet"
             await _fail(context, grpc.StatusCode.UNAVAILABLE, why)
-        return place.path(handle)
+        return found
 
     async def DeleteVolume(self, request: Any, context: Context) -> Any:  # noqa: N802
         """Remove a volume; one that does not exist is removed already."""
-        async with self._troubled("DeleteVolume", context):
-            if not request.volume_id:
-                await _fail(context, grpc.StatusCode.INVALID_ARGUMENT, "volume_id is missing")
-            await self._remove(self._volumes, request.volume_id)
-            return csi_pb2.DeleteVolumeResponse()
+        if not request.volume_id:
+            await _invalid(context, "volume_id is missing")
+        await self._remove(self._volumes, request.volume_id)
+        return csi_pb2.DeleteVolumeResponse()
 
     async def ListVolumes(self, request: Any, context: Context) -> Any:  # noqa: N802
         """List volumes, page by page."""
-        async with self._troubled("ListVolumes", context):
-            page, token = await _page(self._volumes.all(), request, context)
-            entries = [csi_pb2.ListVolumesResponse.Entry(volume=_volume(each)) for each in page]
-            return csi_pb2.ListVolumesResponse(entries=entries, next_token=token)
+        page, token = await _page(self._volumes.all(), request, context)
+        entries = [csi_pb2.ListVolumesResponse.Entry(volume=_volume(each)) for each in page]
+        return csi_pb2.ListVolumesResponse(entries=entries, next_token=token)
 
     async def GetCapacity(self, request: Any, context: Context) -> Any:  # noqa: N802
         """Tell what the file system has left."""
@@ -158,97 +132,94 @@ class Controller(csi_pb2_grpc.ControllerServicer):
     async def ValidateVolumeCapabilities(self, request: Any, context: Context) -> Any:  # noqa: N802
         """Confirm file systems, and nothing else."""
         if not request.volume_id or not request.volume_capabilities:
-            why = "volume_id and volume_capabilities are needed"
-            await _fail(context, grpc.StatusCode.INVALID_ARGUMENT, why)
+            await _invalid(context, "volume_id and volume_capabilities are needed")
         if self._volumes.find(request.volume_id) is None:
-            await _fail(context, grpc.StatusCode.NOT_FOUND, f"no volume {request.volume_id}")
+            why = f"volume {request.volume_id} does not exist"
+            await _fail(context, grpc.StatusCode.NOT_FOUND, why)
         answer = csi_pb2.ValidateVolumeCapabilitiesResponse()
-        if any(each.HasField("block") for each in request.volume_capabilities):
-            answer.message = "block volumes are not supported"
-        else:
+        if all(each.HasField("mount") for each in request.volume_capabilities):
             answer.confirmed.volume_capabilities.extend(request.volume_capabilities)
+        else:
+            answer.message = "only mounted volumes are supported: a volume is a directory"
         return answer
 
     async def CreateSnapshot(self, request: Any, context: Context) -> Any:  # noqa: N802
-        """Cut a snapshot, or tell what became of it."""
-        async with self._troubled("CreateSnapshot", context):
-            if not request.name or not request.source_volume_id:
-                missing = "name" if not request.name else "source_volume_id"
-                await _fail(context, grpc.StatusCode.INVALID_ARGUMENT, f"{missing} is missing")
-            found = self._snapshots.named(request.name)
-            if found is not None:
-                if found.source_volume != request.source_volume_id:
-                    why = f"snapshot {request.name} exists, of volume {found.source_volume}"
-                    await _fail(context, grpc.StatusCode.ALREADY_EXISTS, why)
-                return csi_pb2.CreateSnapshotResponse(snapshot=self._snapshot(found))
-            volume = self._volumes.find(request.source_volume_id)
-            if volume is None:
-                why = f"volume {request.source_volume_id} does not exist"
-                await _fail(context, grpc.StatusCode.NOT_FOUND, why)
-            record = shelf.Record("", request.name, size=volume.size, source_volume=volume.handle)
-            made = await self._make(self._snapshots, record, self._volumes.path(volume.handle))
-            return csi_pb2.CreateSnapshotResponse(snapshot=self._snapshot(made))
+        """Cut a snapshot, or tell what became of it.
+
+        Only another source makes the same name another snapshot (CSI spec, "CreateSnapshot
+        Errors"): we read no parameters, so that none can be incompatible.
+        """
+        if not request.name or not request.source_volume_id:
+            missing = "source_volume_id" if request.name else "name"
+            await _invalid(context, f"{missing} is missing")
+        found = self._snapshots.named(request.name)
+        if found is not None:
+            if found.source_volume != request.source_volume_id:
+                why = f"snapshot {request.name} exists, of volume {found.source_volume}"
+                await _fail(context, grpc.StatusCode.ALREADY_EXISTS, why)
+            return csi_pb2.CreateSnapshotResponse(snapshot=self._snapshot(found))
+        volume = self._volumes.find(request.source_volume_id)
+        if volume is None:
+            why = f"volume {request.source_volume_id} does not exist"
+            await _fail(context, grpc.StatusCode.NOT_FOUND, why)
+        record = shelf.Record("", request.name, size=volume.size, source_volume=volume.handle)
+        made = await self._make(self._snapshots, record, _Copy(self._volumes, volume))
+        return csi_pb2.CreateSnapshotResponse(snapshot=self._snapshot(made))
 
     async def DeleteSnapshot(self, request: Any, context: Context) -> Any:  # noqa: N802
         """Remove a snapshot; one that does not exist is removed already."""
-        async with self._troubled("DeleteSnapshot", context):
-            if not request.snapshot_id:
-                await _fail(context, grpc.StatusCode.INVALID_ARGUMENT, "snapshot_id is missing")
-            await self._remove(self._snapshots, request.snapshot_id)
-            return csi_pb2.DeleteSnapshotResponse()
+        if not request.snapshot_id:
+            await _invalid(context, "snapshot_id is missing")
+        await self._remove(self._snapshots, request.snapshot_id)
+        return csi_pb2.DeleteSnapshotResponse()
 
     async def ListSnapshots(self, request: Any, context: Context) -> Any:  # noqa: N802
         """List snapshots: one, those of a volume, or all, page by page."""
-        async with self._troubled("ListSnapshots", context):
-            if request.snapshot_id:
-                one = self._snapshots.find(request.snapshot_id)
-                found = [one] if one is not None else []
-            else:
-                found = self._snapshots.all()
-            wanted = request.source_volume_id
-            found = [each for each in found if wanted in {"", each.source_volume}]
-            page, token = await _page(found, request, context)
-            entry = csi_pb2.ListSnapshotsResponse.Entry
-            entries = [entry(snapshot=self._snapshot(each)) for each in page]
-            return csi_pb2.ListSnapshotsResponse(entries=entries, next_token=token)
+        if request.snapshot_id:
+            one = self._snapshots.find(request.snapshot_id)
+            found = [] if one is None else [one]
+        else:
+            found = self._snapshots.all()
+        wanted = request.source_volume_id
+        found = [each for each in found if wanted in {"", each.source_volume}]
+        page, token = await _page(found, request, context)
+        entry = csi_pb2.ListSnapshotsResponse.Entry
+        entries = [entry(snapshot=self._snapshot(each)) for each in page]
+        return csi_pb2.ListSnapshotsResponse(entries=entries, next_token=token)
 
     async def GetSnapshot(self, request: Any, context: Context) -> Any:  # noqa: N802
         """Tell of one snapshot."""
-        async with self._troubled("GetSnapshot", context):
-            if not request.snapshot_id:
-                await _fail(context, grpc.StatusCode.INVALID_ARGUMENT, "snapshot_id is missing")
-            found = self._snapshots.find(request.snapshot_id)
-            if found is None:
-                why = f"snapshot {request.snapshot_id} does not exist"
-                await _fail(context, grpc.StatusCode.NOT_FOUND, why)
-            return csi_pb2.GetSnapshotResponse(snapshot=self._snapshot(found))
+        if not request.snapshot_id:
+            await _invalid(context, "snapshot_id is missing")
+        found = self._snapshots.find(request.snapshot_id)
+        if found is None:
+            why = f"snapshot {request.snapshot_id} does not exist"
+            await _fail(context, grpc.StatusCode.NOT_FOUND, why)
+        return csi_pb2.GetSnapshotResponse(snapshot=self._snapshot(found))
 
     async def _make(
-        self, place: shelf.Shelf, record: shelf.Record, tree: Path | None
+        self, place: shelf.Shelf, record: shelf.Record, copy: "_Copy | None"
     ) -> shelf.Record:
-        fill = functools.partial(_fill, tree)
-        return await self._shop.do(
-            workshop.Job(
-                f"{place.sort} {record.name}",
-                functools.partial(place.make, record, fill),
-                place.admit,
-                reads=str(tree or ""),
-            )
+        fill = Path.mkdir if copy is None else copy.fill
+        job = workshop.Job(
+            f"{place.sort} {record.name}",
+            functools.partial(place.make, record, fill),
+            place.admit,
+            reads="" if copy is None else str(copy.tree),
         )
+        return await self._shop.do(job)
 
     async def _remove(self, place: shelf.Shelf, handle: str) -> None:
         record = place.find(handle)
-        if record is None:
-            return
-        await self._shop.do(
-            workshop.Job(
-                str(place.path(handle)), functools.partial(place.remove, record), place.dismiss
-            )
-        )
+        if record is not None:
+            tree = str(place.path(handle))
+            work = functools.partial(place.remove, record)
+            await self._shop.do(workshop.Job(tree, work, place.dismiss))
 
     def _ready(self, record: shelf.Record) -> bool:
-        made = record.created + int(self._faults.current().ready_after * 1e9)
-        return not record.name or time.time_ns() >= made
+        """Say whether a snapshot is as old as it is to be; one put there by hand always is."""
+        wait = self._faults.current().ready_after
+        return not wait or not record.name or time.time_ns() >= record.created + int(wait * 1e9)
 
     def _snapshot(self, record: shelf.Record) -> csi_pb2.Snapshot:
         seconds, nanos = divmod(record.created, 1_000_000_000)
@@ -260,49 +231,79 @@ class Controller(csi_pb2_grpc.ControllerServicer):
             ready_to_use=self._ready(record),
         )
 
-    @contextlib.asynccontextmanager
-    async def _troubled(self, method: str, context: Context) -> AsyncIterator[None]:
-        """Let a fault strike, before the work or after it."""
-        fault = self._faults.strike(method)
-        if fault.latency:
-            await anyio.sleep(fault.latency)
-        if fault.hang:
-            await anyio.sleep_forever()
-        planned = grpc.StatusCode[fault.code] if fault.code else None
-        if planned is not None and not fault.lose_answer:
-            await _fail(context, planned, f"{method} fails: faults.json says so")
-        try:
-            yield
-        except workshop.Busy as busy:
-            why = f"an operation on {busy} is under way"
-            await _fail(context, grpc.StatusCode.ABORTED, why)
-        except OSError as error:
-            full = error.errno in _FULL
-            code = grpc.StatusCode.RESOURCE_EXHAUSTED if full else grpc.StatusCode.INTERNAL
-            await _fail(context, code, f"{method}: {error.strerror or error}")
-        if planned is not None:
-            await _fail(context, planned, f"{method}'s answer is lost: faults.json says so")
+
+class _Copy:
+    """What a new thing is filled from."""
+
+    def __init__(self, place: shelf.Shelf, origin: shelf.Record) -> None:
+        self.tree = place.path(origin.handle)
+        self._write_bits = origin.write_bits
+
+    def fill(self, folder: Path) -> None:
+        copying.copy_tree(self.tree, folder)
+        if self._write_bits is not None:
+            copying.unprotect(folder, self._write_bits)
 
 
-def _fill(tree: Path | None, target: Path) -> None:
-    if tree is None:
-        target.mkdir(parents=True)
-    else:
-        copying.copy_tree(tree, target)
+async def _check_new_volume(request: Any, context: Context) -> None:
+    if not request.name or not request.volume_capabilities:
+        missing = "volume_capabilities" if request.name else "name"
+        await _invalid(context, f"{missing} is missing")
+    if not all(each.HasField("mount") for each in request.volume_capabilities):
+        await _invalid(context, "only mounted volumes are supported: a volume is a directory")
+    source = request.volume_content_source
+    if request.HasField("volume_content_source") and not (
+        source.snapshot.snapshot_id or source.volume.volume_id
+    ):
+        await _invalid(context, "volume_content_source names no source")
+    wanted = request.capacity_range
+    if wanted.required_bytes < 0 or wanted.limit_bytes < 0:
+        await _invalid(context, "capacity_range is negative")
+
+
+async def _size(wanted: Any, origin: shelf.Record | None, context: Context) -> int:
+    """Return the bytes of a new volume; what is restored must fit (CSI spec, `size_bytes`)."""
+    least = origin.size if origin else 1
+    size = int(wanted.required_bytes) or (origin.size if origin else _DEFAULT_SIZE)
+    if wanted.limit_bytes:
+        size = min(size, wanted.limit_bytes)
+    if size < max(least, wanted.required_bytes):
+        why = f"{size} bytes are too few: at least {max(least, wanted.required_bytes)} are needed"
+        await _fail(context, grpc.StatusCode.OUT_OF_RANGE, why)
+    return size
+
+
+def _is_like(found: shelf.Record, asked: shelf.Record, wanted: Any) -> bool:
+    """Say whether a volume is the one asked for (CSI spec, "CreateVolume Errors")."""
+    same = msgspec.structs.replace(
+        asked, handle=found.handle, created=found.created, size=found.size
+    )
+    fits = wanted.required_bytes <= found.size <= (wanted.limit_bytes or found.size)
+    return fits and same == found
 
 
 async def _page(
-    found: list[shelf.Record], request: Any, context: Context
-) -> tuple[list[shelf.Record], str]:
-    """Return a page of a list and the token of the next; a token is the last handle given."""
+    found: Sequence[shelf.Record], request: Any, context: Context
+) -> tuple[Sequence[shelf.Record], str]:
+    """Return a page of a list and the token of the next.
+
+    A token says after what the next page begins, so that it stays good whatever is made or removed
+    meanwhile, and no page repeats what another held.
+    """
     if request.max_entries < 0:
-        await _fail(context, grpc.StatusCode.INVALID_ARGUMENT, "max_entries is negative")
-    token = request.starting_token
-    if token and not any(each.handle == token for each in found):
-        await _fail(context, grpc.StatusCode.ABORTED, "starting_token is not valid any more")
-    rest = [each for each in found if each.handle > token]
-    page = rest[: request.max_entries] if request.max_entries else rest
-    return page, page[-1].handle if len(page) < len(rest) else ""
+        await _invalid(context, "max_entries is negative")
+    rest = found
+    if request.starting_token:
+        parts = _TOKEN.fullmatch(request.starting_token)
+        if parts is None:
+            await _fail(context, grpc.StatusCode.ABORTED, "starting_token is none of ours")
+        after = (int(parts[1]), parts[2])
+        rest = [each for each in found if shelf.order(each) > after]
+    page = rest[: request.max_entries or None]
+    if len(page) == len(rest):
+        return page, ""
+    created, handle = shelf.order(page[-1])
+    return page, f"{created}/{handle}"
 
 
 def _volume(record: shelf.Record) -> csi_pb2.Volume:

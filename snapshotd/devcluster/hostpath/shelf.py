@@ -7,7 +7,8 @@ Below the data folder:
     staging/               what is being made: swept at start
 
 A thing is made in `staging`, written down, and then renamed into its place: the rename is what
-makes it exist. A folder that somebody put into `volumes` or `snapshots` by hand is taken as it is.
+makes it exist. A folder that somebody put into `volumes` or `snapshots` by hand is taken as it is;
+one that somebody removed by hand is gone.
 """
 
 import os
@@ -26,7 +27,10 @@ _HANDLE = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.]{0,127}")
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is known of a volume or snapshot: times in Unix nanoseconds, sizes in bytes."""
+    """What is known of a volume or snapshot: times in Unix nanoseconds, sizes in bytes.
+
+    `write_bits` is what `copying.protect` returned, None for files that were left writable.
+    """
 
     handle: str
     name: str = ""
@@ -34,37 +38,37 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     size: int = 0
     source_volume: str = ""
     source_snapshot: str = ""
+    parameters: dict[str, str] = {}
+    write_bits: dict[str, int] | None = None
 
 
 class Shelf:
-    """All things of one sort: volumes, or snapshots."""
+    """All things of one sort: volumes, or snapshots; files of those made `read_only` are so."""
 
-    def __init__(self, root: Path, sort: str) -> None:
-        """Take up what is there; sweep what a killed process left half made."""
+    def __init__(self, root: Path, sort: str, *, read_only: bool = False) -> None:
+        """Take up what is there, sweep what was left half made; raises `Misconfigured`."""
         self.sort = sort
+        self._read_only = read_only
         self._trees = root / sort
         self._state = root / "state" / sort
         self._staging = root / "staging" / sort
+        self._records: dict[str, Record] = {}
+        self._by_name: dict[str, Record] = {}
         try:
             for folder in (self._trees, self._state, self._staging):
                 folder.mkdir(parents=True, exist_ok=True)
+            for left in self._staging.iterdir():
+                copying.remove_tree(left)
+            for half_written in self._state.glob("*.new"):
+                half_written.unlink()
+            for path in self._state.glob("*.json"):
+                if self._read(path.stem) and not self._is_tree(path.stem):
+                    path.unlink()  # written down, never renamed into place
+            self.all()
         except OSError as error:
             raise errors.Misconfigured(
-                f"cannot keep {sort} below {root}: {error.strerror}: choose a folder that can be "
-                "written to"
+                f"cannot keep {sort} below {root}: {error}: choose a folder that can be written to"
             ) from error
-        for left in self._staging.iterdir():
-            copying.remove_tree(left)
-        for half_written in self._state.glob("*.new"):
-            half_written.unlink()
-        self._records: dict[str, Record] = {}
-        for path in self._state.glob("*.json"):
-            record = _read(path)
-            if (self._trees / record.handle).is_dir():
-                self._records[record.handle] = record
-            else:
-                path.unlink()  # written down, never renamed into place
-        self._by_name = {each.name: each for each in self._records.values() if each.name}
 
     def path(self, handle: str) -> Path:
         """Return where a thing's files are."""
@@ -72,73 +76,89 @@ class Shelf:
 
     def named(self, name: str) -> Record | None:
         """Return the thing that was made under this name."""
-        return self._by_name.get(name)
+        record = self._by_name.get(name)
+        return None if record is None else self.find(record.handle)
 
     def find(self, handle: str) -> Record | None:
         """Return what is known of a thing; a folder put there by hand is taken up now."""
         record = self._records.get(handle)
-        if record is not None or not _HANDLE.fullmatch(handle):
-            return record
-        tree = self._trees / handle
-        if not tree.is_dir():
+        if not self._is_tree(handle):
+            if record is not None:
+                self.dismiss(record)
             return None
-        adopted = Record(
-            handle, created=tree.stat().st_mtime_ns, size=max(1, copying.size_of(tree))
-        )
-        self._write_down(adopted)
-        return adopted
+        if record is None:
+            record = self._read(handle) or self._adopt(handle)
+            self.admit(record)
+        return record
 
     def all(self) -> list[Record]:
-        """Return everything, ordered by handle, what was put there by hand included."""
-        for tree in self._trees.iterdir():
-            self.find(tree.name)
-        return sorted(self._records.values(), key=lambda each: each.handle)
+        """Return everything, in the order in which it was made, what was put there included."""
+        found = [self.find(tree.name) for tree in self._trees.iterdir()]
+        return sorted(filter(None, found), key=order)
 
     def make(self, record: Record, fill: Callable[[Path], None]) -> Record:
-        """Make a thing: `fill` makes its folder. Blocks: call it in a thread."""
-        handle = str(uuid.uuid4())
-        unfinished = self._staging / handle
+        """Make a thing: `fill` makes its folder. Long: call it in a thread, then `admit`."""
+        made = msgspec.structs.replace(record, handle=str(uuid.uuid4()), created=time.time_ns())
+        unfinished = self._staging / made.handle
         try:
             fill(unfinished)
+            if self._read_only:
+                bits = copying.protect(unfinished)
+                made = msgspec.structs.replace(made, write_bits=bits)
+            self._save(made)
+            unfinished.rename(self._trees / made.handle)
         except BaseException:
             copying.remove_tree(unfinished)
             raise
-        size = record.size or copying.size_of(unfinished)
-        made = msgspec.structs.replace(
-            record, handle=handle, created=time.time_ns(), size=max(1, size)
-        )
-        self._save(made)
-        unfinished.rename(self._trees / handle)
         copying.sync(self._trees)
         return made
 
     def admit(self, made: Record) -> None:
-        """Take up what `make` made: from now on it is found."""
+        """Take up what `make` made: from now on it is found by its name."""
         self._records[made.handle] = made
         if made.name:
             self._by_name[made.name] = made
 
     def remove(self, record: Record) -> Record:
-        """Remove a thing, and return it. Blocks: call it in a thread."""
+        """Remove a thing, and return it. Long: call it in a thread, then `dismiss`."""
         tree = self._trees / record.handle
-        if tree.exists():
-            going = self._staging / f"{record.handle}.going"
-            copying.remove_tree(going)
-            tree.chmod(0o700)
-            tree.rename(going)  # from here on it does not exist, whenever we are killed
-            copying.remove_tree(going)
+        going = self._staging / f"{record.handle}.going"
+        copying.remove_tree(going)
+        tree.chmod(0o700)  # or it could not be moved
+        tree.rename(going)  # from here on it does not exist, whenever we are killed
+        copying.sync(self._trees)
+        copying.remove_tree(going)
         (self._state / f"{record.handle}.json").unlink(missing_ok=True)
         return record
 
     def dismiss(self, record: Record) -> None:
-        """Forget what `remove` removed."""
+        """Forget what is no more."""
         self._records.pop(record.handle, None)
-        if record.name:
-            self._by_name.pop(record.name, None)
+        if record.name in self._by_name and self._by_name[record.name].handle == record.handle:
+            del self._by_name[record.name]
 
-    def _write_down(self, record: Record) -> None:
-        self._save(record)
-        self.admit(record)
+    def _is_tree(self, handle: str) -> bool:
+        tree = self._trees / handle
+        return bool(_HANDLE.fullmatch(handle)) and tree.is_dir() and not tree.is_symlink()
+
+    def _adopt(self, handle: str) -> Record:
+        tree = self._trees / handle
+        size = max(1, copying.size_of(tree))  # 0 would say that it is unknown
+        adopted = Record(handle, created=tree.stat().st_mtime_ns, size=size)
+        self._save(adopted)
+        return adopted
+
+    def _read(self, handle: str) -> Record | None:
+        path = self._state / f"{handle}.json"
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=Record)
+        except FileNotFoundError:
+            return None
+        except msgspec.DecodeError as error:
+            raise errors.Misconfigured(
+                f"{path} was not written by this driver ({error}): move it away, and its folder is "
+                "taken up as one put there by hand"
+            ) from error
 
     def _save(self, record: Record) -> None:
         path = self._state / f"{record.handle}.json"
@@ -151,11 +171,6 @@ class Shelf:
         copying.sync(self._state)
 
 
-def _read(path: Path) -> Record:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Record)
-    except msgspec.DecodeError as error:
-        raise errors.Misconfigured(
-            f"{path} was not written by this driver ({error}): move it away, and its folder is "
-            "taken up as one put there by hand"
-        ) from None
+def order(record: Record) -> tuple[int, str]:
+    """Return the place of a record in every list: what is made later comes later."""
+    return record.created, record.handle

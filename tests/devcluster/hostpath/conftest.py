@@ -19,6 +19,7 @@ class Client:
     def __init__(self, driver: server.HostpathDriver, folder: Path, channel: Any) -> None:
         self.driver = driver
         self.folder = folder
+        self.channel = channel
         self.stub: Any = csi_pb2_grpc.ControllerStub(channel)
         self.identity: Any = csi_pb2_grpc.IdentityStub(channel)
 
@@ -62,8 +63,9 @@ def checksum(folder: Path) -> str:
 
 
 @pytest.fixture(scope="module", autouse=True)
-async def one_loop() -> AsyncIterator[None]:
+async def one_loop(anyio_backend: str) -> AsyncIterator[None]:
     """Keep one event loop for all tests here: grpc's poller outlives a loop that is closed."""
+    del anyio_backend  # named, so that anyio runs this for tests without a loop, too
     yield  # noqa: PT022 - only a generator keeps the loop
 
 
