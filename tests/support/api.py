@@ -6,6 +6,7 @@ import ssl
 from typing import Any, Self
 
 import aiohttp
+import anyio.lowlevel
 
 JsonObject = dict[str, Any]
 
@@ -49,6 +50,8 @@ class Api:
     async def __aexit__(self, *_: object) -> None:
         assert self._session is not None
         await self._session.close()
+        for _ in range(20):  # a TLS transport takes some turns of the loop to say goodbye
+            await anyio.lowlevel.checkpoint()
 
     async def ask(
         self,
