@@ -50,7 +50,7 @@ class Api:
     async def __aexit__(self, *_: object) -> None:
         assert self._session is not None
         await self._session.close()
-        for _ in range(20):  # a TLS transport takes some turns of the loop to say goodbye
+        for _turn in range(20):  # a TLS transport takes some turns of the loop to say goodbye
             await anyio.lowlevel.checkpoint()
 
     async def ask(
