@@ -9,16 +9,11 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from snapshotd.devcluster.apiserver import errors, forms, metadata, requests, resources, storage
 from snapshotd.devcluster.apiserver.patches import apply, managed_fields
 
 JsonObject = dict[str, Any]
 Observer = Callable[[resources.Resource, storage.Stored | None, storage.Stored | None], None]
-
-_decode = msgspec.json.Decoder().decode
-_ATTEMPTS = 5  # a patch is re-applied when its object changed under it (a webhook awaited)
 
 
 def timestamp() -> str:
