@@ -46,3 +46,7 @@ e2e *ARGS:
 # the same over a real kube-apiserver: from KUBEBUILDER_ASSETS, or built once with Go
 e2e-real *ARGS:
     pytest tests/e2e --api-server=real {{ARGS}}
+
+# the same in any cluster, by an administrator's kubeconfig: a namespace for each test, and clean-up
+e2e-in KUBECONFIG *ARGS:
+    pytest tests/e2e --kubeconfig={{KUBECONFIG}} {{ARGS}}

@@ -106,7 +106,11 @@ def test_an_answer_that_is_lost_leaks_nothing(dev: e2e.Dev) -> None:
     dev.kubectl.wait("volumesnapshot/snap", "jsonpath={.status.error.message}")
     dev.kubectl("delete", "volumesnapshot", "snap")
     dev.until(lambda: not list((dev.folder / "snapshots").iterdir()), "the snapshot is left")
-    assert json.loads(dev.kubectl("get", "volumesnapshotcontent", "-o", "json"))["items"] == []
+    assert [
+        each
+        for each in dev.kubectl.items("volumesnapshotcontent")
+        if each["spec"]["volumeSnapshotRef"]["namespace"] == dev.kubectl.namespace
+    ] == []
 
 
 def test_what_was_there_is_there_after_a_restart(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import clusters
 import controlplane
 import e2e
 import pytest
@@ -31,14 +32,10 @@ RARE = {("patch", "events")}
 
 
 @pytest.fixture
-def real(tmp_path: Path) -> Iterator[e2e.RealDev]:
-    try:
-        with controlplane.running(tmp_path / "plane") as plane:
-            running = e2e.RealDev(tmp_path / "d", plane)
-            yield running
-            running.stop()  # again, where the test did
-    except controlplane.Unobtainable as error:
-        pytest.skip(str(error))
+def real(tmp_path: Path, plane: controlplane.ControlPlane) -> Iterator[clusters.RealDev]:
+    running = clusters.RealDev(tmp_path / "d", plane)
+    yield running.started()
+    running.stop()  # again, where the test did
 
 
 def used(plane: controlplane.ControlPlane) -> dict[str, set[Use]]:
@@ -58,7 +55,7 @@ def used(plane: controlplane.ControlPlane) -> dict[str, set[Use]]:
 
 def granted(file: str, *roles: str) -> set[Use]:
     """Return what roles in a file of config/rbac allow."""
-    documents = yaml.safe_load_all((e2e.CONFIG / "rbac" / file).read_text())
+    documents = yaml.safe_load_all((clusters.CONFIG / "rbac" / file).read_text())
     return {
         (verb, resource)
         for document in documents
@@ -104,24 +101,28 @@ spec:
     dev.kubectl("delete", "volumesnapshot", "three")
 
 
-def test_every_permission_is_used_and_no_other_is_missed(real: e2e.RealDev) -> None:
+def test_every_permission_is_used_and_no_other_is_missed(
+    real: clusters.RealDev, plane: controlplane.ControlPlane
+) -> None:
     play(real)
     assert real.stop() == 0  # the leases are given back
-    found = used(real.plane)
+    found = used(plane)
     controller = granted("controller.yaml", "snapshotd-controller", "snapshotd-controller-lease")
     assert found["snapshot-controller"] | RARE == controller
     sidecar = granted("sidecar.yaml", "snapshotd-sidecar", "snapshotd-sidecar-lease")
     assert found["csi-snapshotter"] | RARE == sidecar
 
 
-def test_one_snapshot_keeps_to_the_budget_on_a_real_server(real: e2e.RealDev) -> None:
+def test_one_snapshot_keeps_to_the_budget_on_a_real_server(
+    real: clusters.RealDev, plane: controlplane.ControlPlane
+) -> None:
     """Six object writes and no GET to ready, four and none to gone, by the audit log."""
     real.kubectl.apply(CLAIM)
     real.kubectl.wait("pvc/source", "jsonpath={.status.phase}=Bound")
-    quiet = _quiet(real)
+    quiet = _quiet(real, plane)
     real.kubectl.apply(SNAPSHOT.replace("NAME", "one").replace("CLASS", "csi-hostpath-snapclass"))
     real.kubectl.ready("one")
-    made = _quiet(real)
+    made = _quiet(real, plane)
     assert _since(made, quiet) == [
         ("create", "volumesnapshotcontents"),
         ("patch", "persistentvolumeclaims"),
@@ -131,7 +132,7 @@ def test_one_snapshot_keeps_to_the_budget_on_a_real_server(real: e2e.RealDev) ->
         ("patch", "volumesnapshots/status"),
     ]
     real.kubectl("delete", "volumesnapshot", "one")
-    gone = _quiet(real)
+    gone = _quiet(real, plane)
     assert _since(gone, made) == [
         ("delete", "volumesnapshotcontents"),
         ("patch", "volumesnapshotcontents"),
@@ -156,12 +157,12 @@ def _calls(plane: controlplane.ControlPlane) -> list[Use]:
     return found
 
 
-def _quiet(real: e2e.RealDev) -> list[Use]:
+def _quiet(real: clusters.RealDev, plane: controlplane.ControlPlane) -> list[Use]:
     """Return the calls once no more come."""
-    seen = [_calls(real.plane)]
+    seen = [_calls(plane)]
 
     def still() -> bool:
-        seen.append(_calls(real.plane))
+        seen.append(_calls(plane))
         return len(seen) > 20 and len(seen[-1]) == len(seen[-20])
 
     real.until(still, "the requests do not end")

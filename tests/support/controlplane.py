@@ -122,6 +122,11 @@ class ControlPlane:
         self.url = f"https://127.0.0.1:{port}"
         self.admin = admin
 
+    @property
+    def administrator(self) -> Path:
+        """A kubeconfig of the administrator."""
+        return self.kubeconfig(self.admin.token)
+
     def kubeconfig(self, token: str) -> Path:
         """Write a kubeconfig for the bearer of a token and return its path."""
         certificate = self.folder / "certs" / "apiserver.crt"

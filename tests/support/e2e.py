@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,12 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import controlplane
 import pytest
 
 PATIENCE = 60.0  # seconds for anything to happen on a loaded machine
 
 JsonObject = dict[str, Any]
+
+_CREATED = re.compile(r"^(\S+/\S+) created$", re.MULTILINE)
 
 
 def program(name: str) -> str:
@@ -29,10 +31,14 @@ def program(name: str) -> str:
 
 
 class Kubectl:
-    """kubectl with one kubeconfig."""
+    """kubectl with one kubeconfig; what it makes is noted, newest last, as `kind.group/name`."""
 
-    def __init__(self, kubeconfig: Path) -> None:
+    def __init__(
+        self, kubeconfig: Path, namespace: str = "default", made: list[str] | None = None
+    ) -> None:
         self.command = [program("kubectl"), f"--kubeconfig={kubeconfig}"]
+        self.namespace = namespace
+        self.made = [] if made is None else made
 
     def run(self, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -47,10 +53,18 @@ class Kubectl:
     def __call__(self, *words: str, given: str = "") -> str:
         done = self.run(*words, given=given)
         assert done.returncode == 0, f"kubectl {' '.join(words)}: {done.stderr}"
+        self.made += _CREATED.findall(done.stdout)
         return done.stdout
 
     def apply(self, manifest: str) -> str:
-        return self("apply", "-f", "-", given=manifest)
+        """Apply manifests; what they say of the namespace `default` is said of the test's own."""
+        here = manifest.replace("namespace: default", f"namespace: {self.namespace}")
+        return self("apply", "-f", "-", given=here)
+
+    def items(self, kind: str, *words: str) -> list[JsonObject]:
+        """Return all objects of a kind."""
+        found: list[JsonObject] = json.loads(self("get", kind, "-o", "json", *words))["items"]
+        return found
 
     def get(self, kind: str, name: str) -> JsonObject | None:
         done = self.run("get", kind, name, "-o", "json")
@@ -70,7 +84,7 @@ class Kubectl:
         return found
 
     def reasons(self, name: str) -> set[str]:
-        events = json.loads(self("get", "events", "-o", "json"))["items"]
+        events = self.items("events")
         return {each["reason"] for each in events if each["involvedObject"]["name"] == name}
 
 
@@ -127,57 +141,6 @@ class Dev:
         return code
 
 
-class RealDev(Dev):
-    """A real control plane with the roles beside it, each with its own service account alone.
-
-    The driver and the provisioner, which stand for parts of a cluster that are not ours, are an
-    administrator's.
-    """
-
-    def __init__(self, folder: Path, plane: controlplane.ControlPlane) -> None:
-        folder.mkdir(parents=True)
-        self.folder = folder
-        self.plane = plane
-        self.kubeconfig = plane.kubeconfig(plane.admin.token)
-        kubectl = self.kubectl
-        kubectl("apply", "-k", str(CONFIG / "crd"))
-        kubectl("wait", "crd", "--all", "--for=condition=Established", f"--timeout={PATIENCE:g}s")
-        kubectl("apply", "-f", str(CONFIG / "rbac"))
-        kubectl.apply(_SEEDS)
-        backstage = f"--kubeconfig={self.kubeconfig}"
-        self._parts = [
-            self._part("dev", f"--data-dir={folder}", "--parts=driver,provisioner", backstage)
-        ]
-        self.log, self.process = self._parts[0].log, self._parts[0].process
-        controller = self._account("snapshot-controller")
-        sidecar = self._account("csi-snapshotter")
-        self.until((folder / "csi.sock").exists, "the driver does not start")
-        self._parts += [
-            self._part("controller", controller, "--leader-election", *_LEASES),
-            self._part(
-                "sidecar",
-                sidecar,
-                f"--csi-address={folder / 'csi.sock'}",
-                "--leader-election",
-                *_LEASES,
-            ),
-        ]
-        for part in self._parts[1:]:
-            self.until(part.synced, f"it does not start: {part.log.read_text()}")
-
-    def _part(self, *words: str) -> "Part":
-        return Part(self.folder.with_name(f"{words[0]}.log"), *words)
-
-    def _account(self, name: str) -> str:
-        token = self.kubectl("create", "token", name, "-n", "kube-system").strip()
-        return f"--kubeconfig={self.plane.kubeconfig(token)}"
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Stop every part; return the first exit code that is not 0."""
-        codes = [part.stop(number) for part in reversed(self._parts)]
-        return next((code for code in codes if code), 0)
-
-
 class Part:
     """One process of snapshotd and its log."""
 
@@ -202,23 +165,3 @@ class Part:
         code = self.process.wait(timeout=PATIENCE)
         self._output.close()
         return code
-
-
-CONFIG = Path(__file__).parents[2] / "config"
-_LEASES = ("--leader-election-namespace=kube-system",)
-_SEEDS = """
-apiVersion: storage.k8s.io/v1
-kind: StorageClass
-metadata:
-  name: csi-hostpath-sc
-  annotations: {storageclass.kubernetes.io/is-default-class: "true"}
-provisioner: hostpath.csi.k8s.io
----
-apiVersion: snapshot.storage.k8s.io/v1
-kind: VolumeSnapshotClass
-metadata:
-  name: csi-hostpath-snapclass
-  annotations: {snapshot.storage.kubernetes.io/is-default-class: "true"}
-driver: hostpath.csi.k8s.io
-deletionPolicy: Delete
-"""

@@ -1,6 +1,5 @@
 """The embedded API server and the real one, side by side: where they differ, ours is wrong."""
 
-import os
 import secrets
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import anyio
 import api
+import choice
 import controlplane
 import e2e
 import pytest
@@ -21,11 +21,9 @@ CRDS = Path(__file__).parents[3] / "config" / "crd"
 @pytest.fixture(scope="session")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[controlplane.ControlPlane]:
     """A kube-apiserver with the snapshot CRDs; skips, saying why, where there is none."""
-    if os.environ.get("SNAPSHOTD_REAL", "auto") == "no":
-        pytest.skip("SNAPSHOTD_REAL=no")
     try:
         with controlplane.running(tmp_path_factory.mktemp("real")) as plane:
-            kubectl = e2e.Kubectl(plane.kubeconfig(plane.admin.token))
+            kubectl = e2e.Kubectl(plane.administrator)
             kubectl("apply", "-k", str(CRDS))
             kubectl("wait", "crd", "--all", "--for=condition=Established", "--timeout=60s")
             yield plane
@@ -35,7 +33,12 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[controlplane.Cont
         pytest.skip(f"the real control plane could not be built in time: {error}")
 
 
-@pytest.fixture(params=["embedded", "real"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "cluster" in metafunc.fixturenames:
+        metafunc.parametrize("cluster", choice.servers(metafunc.config), indirect=True)
+
+
+@pytest.fixture
 async def cluster(request: pytest.FixtureRequest) -> AsyncIterator[api.Api]:
     """One of the two servers."""
     if request.param == "real":
@@ -43,6 +46,8 @@ async def cluster(request: pytest.FixtureRequest) -> AsyncIterator[api.Api]:
         async with api.Api(plane.url, plane.admin.token) as client:
             yield client
         return
+    if request.param == "kubeconfig":
+        pytest.skip("these compare the embedded API server with a real one of a known version")
     serving = server.ApiServer(server.Settings(tls=False))
     async with anyio.create_task_group() as group:
         await group.start(serving.run)
