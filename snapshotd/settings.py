@@ -36,6 +36,11 @@ class Queues:
         Seconds(1.0), "wait after the first failure of an object; doubles with each"
     )
     retry_interval_max: Seconds = setting(Seconds(300.0), "the longest wait after a failure")
+    resync_period: Seconds = setting(
+        Seconds(900.0),
+        "how long one slow pass over all objects takes, in case something was overlooked; nothing "
+        "relies on it, and what it finds is counted; 0 turns it off",
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -166,7 +171,6 @@ class Dev:
 
 # Flags of the reference that are accepted so that its manifests start, and have no effect here.
 ACCEPTED = {
-    "resync-period": "nothing relies on a resync",
     "vmodule": "verbosity is the process's",
     "log-flush-frequency": "every line is flushed in the turn it was written",
     "automaxprocs": "one process uses one core",

@@ -9,8 +9,17 @@ from typing import TypeVar
 
 from snapshotd import errors
 from snapshotd.actors import memory, perform
-from snapshotd.decide import binding, contents, intents, publishing, release, routing, views
-from snapshotd.model import keys, names, snapshots, volumes, wire
+from snapshotd.decide import (
+    binding,
+    contents,
+    intents,
+    publishing,
+    refusals,
+    release,
+    routing,
+    views,
+)
+from snapshotd.model import groups, keys, names, snapshots, volumes, wire
 from snapshotd.runtime import actor, clock
 from snapshotd.runtime import store as caches
 
@@ -45,18 +54,36 @@ class SnapshotActor:
                 return actor.Verdict()
             decision = self._decide(snapshot, content_absent=asked)
             for intent in decision.intents:
-                asked = await self._perform(intent) or asked
+                asked = await self._perform_for(snapshot, intent) or asked
             if decision.again != 0.0:
                 return actor.Verdict(after=decision.again)
         raise errors.Unavailable(f"{key} did not settle in {perform.MOST_ROUNDS} rounds")
 
     async def reconcile_content(self, key: keys.Key) -> actor.Verdict:
-        """See to a bound content's finalizer."""
-        content = self._cache.find(snapshots.VolumeSnapshotContent, key)
-        if content is not None:
-            for intent in contents.decide(content).intents:
+        """See to a bound content's finalizer, and to one that came too late."""
+        for _ in range(perform.MOST_ROUNDS):
+            content = self._cache.find(snapshots.VolumeSnapshotContent, key)
+            if content is None:
+                break
+            decision = self._decide_content(content)
+            for intent in decision.intents:
                 await self._perform(intent)
+            if decision.again != 0.0:
+                break
         return actor.Verdict()
+
+    def look(self, key: keys.Key) -> intents.Decision:
+        """Decide and do nothing: return what a reconcile of a snapshot or content begins with."""
+        match self._cache.get(key):
+            case snapshots.VolumeSnapshot() as snapshot:
+                return self._decide(snapshot, content_absent=False)
+            case snapshots.VolumeSnapshotContent() as content:
+                return self._decide_content(content)
+            case _:
+                return intents.SETTLED
+
+    def _decide_content(self, content: snapshots.VolumeSnapshotContent) -> intents.Decision:
+        return contents.decide(content, came_too_late=self._contents.is_late(content))
 
     def _decide(
         self, snapshot: snapshots.VolumeSnapshot, *, content_absent: bool
@@ -65,6 +92,24 @@ class SnapshotActor:
             return release.decide(self._release_view(snapshot, content_absent=content_absent))
         view = self._binding_view(snapshot, content_absent=content_absent)
         return binding.decide(view, self._policy, self._time.now())
+
+    async def _perform_for(
+        self, snapshot: snapshots.VolumeSnapshot, intent: intents.Anything
+    ) -> bool:
+        """Do one thing for a snapshot; if the API server refuses it, tell the snapshot why."""
+        try:
+            absent = await self._perform(intent)
+        except errors.Terminal as error:
+            if isinstance(intent, intents.Write):
+                now = self._time.now()
+                for told in refusals.tell(snapshot, intent, str(error), now):
+                    await self._perform(told)
+            raise
+        if snapshot.metadata.deleting and isinstance(intent, intents.UpdateMetadata):
+            key = snapshots.content_key(publishing.bound_name(snapshot))
+            if intent.target.key == snapshot.key and self._cache.get(key) is None:
+                self._contents.did_without(key, snapshot.metadata.uid)
+        return absent
 
     async def _perform(self, intent: intents.Anything) -> bool:
         """Do one thing; say whether it showed that an object does not exist."""
@@ -94,7 +139,10 @@ class SnapshotActor:
         key = snapshots.content_key(publishing.bound_name(snapshot))
         content = self._cache.find(snapshots.VolumeSnapshotContent, key)
         age = self._contents.age(key, self._time.monotonic())
-        if content is not None or snapshot.bound_content:
+        waits_for_node = (
+            content is not None and self._policy.distributed and contents.unplaced(content)
+        )
+        if (content is not None or snapshot.bound_content) and not waits_for_node:
             return views.BindingView(
                 snapshot, content=content, content_absent=content_absent, content_age=age
             )
@@ -102,7 +150,9 @@ class SnapshotActor:
         volume = self._volume_of(claim)
         return views.BindingView(
             snapshot,
+            content=content,
             content_absent=content_absent,
+            content_age=age,
             claim=claim,
             volume=volume,
             snapshot_class=self._class_of(snapshot),
@@ -120,7 +170,12 @@ class SnapshotActor:
             content=self._cache.find(snapshots.VolumeSnapshotContent, key),
             content_absent=content_absent or self._contents.gone(key),
             restores=_only(volumes.PersistentVolumeClaim, restores),
+            group=self._group_of(snapshot),
         )
+
+    def _group_of(self, snapshot: snapshots.VolumeSnapshot) -> groups.VolumeGroupSnapshot | None:
+        key = routing.group_of(snapshot)
+        return self._cache.find(groups.VolumeGroupSnapshot, key) if key else None
 
     def _claim_of(self, snapshot: snapshots.VolumeSnapshot) -> volumes.PersistentVolumeClaim | None:
         key = routing.claim_of(snapshot)

@@ -46,7 +46,7 @@ class ContentActor:
         call: intents.Call | None = None
         answer: outcomes.Answer | None = None
         for _ in range(perform.MOST_ROUNDS):
-            view = self._look(key, call, answer)
+            view = self._view(key, call, answer)
             if view is None:
                 return actor.Verdict()
             decision = self._decide(view)
@@ -67,8 +67,16 @@ class ContentActor:
                 return self._settle(view.content, decision)
         raise errors.Unavailable(f"{key} did not settle in {perform.MOST_ROUNDS} rounds")
 
-    def _look(
-        self, key: keys.Key, call: intents.Call | None, answer: outcomes.Answer | None
+    def look(self, key: keys.Key) -> intents.Decision:
+        """Decide and do nothing: return what a reconcile of this content begins with."""
+        view = self._view(key)
+        return intents.SETTLED if view is None else self._decide(view)
+
+    def _view(
+        self,
+        key: keys.Key,
+        call: intents.Call | None = None,
+        answer: outcomes.Answer | None = None,
     ) -> views.ContentView | None:
         content = self._cache.find(snapshots.VolumeSnapshotContent, key)
         if content is None:

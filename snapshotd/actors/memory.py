@@ -43,12 +43,13 @@ class Recent(Generic[K, V]):
 
 
 class Contents:
-    """The contents this process made, and those it has seen go (controller)."""
+    """The contents this process made, has seen go, or found it could do without (controller)."""
 
     def __init__(self) -> None:
         """Start empty."""
         self._made: Recent[keys.Key, float] = Recent()
         self._gone: Recent[keys.Key, bool] = Recent()
+        self._without: Recent[keys.Key, str] = Recent()
 
     def made(self, key: keys.Key, now: float) -> None:
         """Note that the content was created by us at `now` (monotonic seconds)."""
@@ -62,6 +63,17 @@ class Contents:
     def gone(self, key: keys.Key) -> bool:
         """Say whether this process has seen the content go."""
         return self._gone.recall(key) is True
+
+    def did_without(self, key: keys.Key, snapshot_uid: str) -> None:
+        """Note that a snapshot was let go when there was no content of this name."""
+        self._without.note(key, snapshot_uid)
+
+    def is_late(self, content: snapshots.VolumeSnapshotContent) -> bool:
+        """Say whether a content was made for a snapshot that had been let go without one."""
+        if not content.spec.source.volume_handle:
+            return False  # made by hand, for a snapshot of its own
+        uid = self._without.recall(content.key)
+        return uid is not None and uid == content.spec.volume_snapshot_ref.uid
 
     def observe(self, change: caches.Change[wire.Object]) -> None:
         """Note what goes.

@@ -1,7 +1,8 @@
 """The claim's actor: `decide.protection`, keyed by the claim, so that snapshots never fight."""
 
+from snapshotd import errors
 from snapshotd.actors import perform
-from snapshotd.decide import intents, protection, publishing, routing, views
+from snapshotd.decide import intents, protection, publishing, refusals, routing, views
 from snapshotd.model import keys, snapshots, volumes, wire
 from snapshotd.runtime import actor
 from snapshotd.runtime import store as caches
@@ -20,15 +21,32 @@ class ClaimActor:
         claim = self._cache.find(volumes.PersistentVolumeClaim, key)
         if claim is None:
             return actor.Verdict()
-        for intent in protection.decide(self._look(claim)).intents:
+        view = self._view(claim)
+        for intent in protection.decide(view).intents:
             match intent:
                 case intents.UpdateMetadata():
-                    await self._performer.write(intent)
+                    await self._write_for(view, intent)
                 case _:
                     raise TypeError(f"not for a claim: {intent}")
         return actor.Verdict()
 
-    def _look(self, claim: volumes.PersistentVolumeClaim) -> views.ClaimView:
+    def look(self, key: keys.Key) -> intents.Decision:
+        """Decide and do nothing: return what a reconcile of this claim begins with."""
+        claim = self._cache.find(volumes.PersistentVolumeClaim, key)
+        return intents.SETTLED if claim is None else protection.decide(self._view(claim))
+
+    async def _write_for(self, view: views.ClaimView, intent: intents.UpdateMetadata) -> None:
+        """Do one write; if the API server refuses it, tell the snapshots that wait for it."""
+        try:
+            await self._performer.write(intent)
+        except errors.Terminal as error:
+            for use in view.uses:
+                name = view.claim.metadata.name
+                for told in refusals.tell_unprotected(use.snapshot, name, str(error)):
+                    await self._performer.perform(told)
+            raise
+
+    def _view(self, claim: volumes.PersistentVolumeClaim) -> views.ClaimView:
         users = self._cache.by_index(routing.SNAPSHOTS_BY_CLAIM, claim.key)
         uses = [self._use(each) for each in users if isinstance(each, snapshots.VolumeSnapshot)]
         return views.ClaimView(claim, tuple(uses))

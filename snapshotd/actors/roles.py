@@ -4,11 +4,12 @@
 and an actor's hand is joined here.
 """
 
+import typing
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Protocol
 
 from snapshotd.actors import binding, creation, perform, ports, protection
-from snapshotd.decide import routing, views
+from snapshotd.decide import intents, routing, views
 from snapshotd.model import keys, wire
 from snapshotd.runtime import actor
 from snapshotd.runtime import store as caches
@@ -22,6 +23,8 @@ CLUSTER_INDEXES: Mapping[str, caches.Index] = {
     routing.SNAPSHOTS_BY_CONTENT: caches.Index(keys.Kind.VOLUME_SNAPSHOT, routing.by_content),
     routing.SNAPSHOTS_BY_CLASS: caches.Index(keys.Kind.VOLUME_SNAPSHOT, routing.unbound_by_class),
     routing.CLAIMS_BY_SNAPSHOT: caches.Index(keys.Kind.CLAIM, routing.restore_of),
+    routing.MEMBERS_BY_GROUP: caches.Index(keys.Kind.VOLUME_SNAPSHOT, routing.member_of),
+    routing.UNPLACED_CONTENTS: caches.Index(keys.Kind.VOLUME_SNAPSHOT_CONTENT, routing.unplaced),
 }
 DRIVER_INDEXES: Mapping[str, caches.Index] = {
     routing.CONTENTS_BY_CLASS: caches.Index(
@@ -36,8 +39,14 @@ class Queue(Protocol):
     def add(self, key: keys.Key) -> object:
         """Have a key served as soon as a worker is free."""
 
+    def __contains__(self, key: keys.Key) -> bool:
+        """Say whether the key is queued or in a hand."""
+
 
 Queues = Mapping[keys.Kind, Queue]
+
+# What changes the world: all but looking again, waking and telling.
+_DEEDS = typing.get_args(intents.Write) + typing.get_args(intents.Call)
 
 
 class Role:
@@ -55,6 +64,23 @@ class Role:
         """Yield each kind with the reconcile of its keys."""
         raise NotImplementedError
 
+    def look(self, key: keys.Key) -> intents.Decision:
+        """Decide for a key and do nothing."""
+        raise NotImplementedError
+
+    def overlooked(self, key: keys.Key) -> bool:
+        """Say whether there is something to do for a key, and nobody is about to look at it."""
+        queue = self.queues.get(key.kind)
+        if queue is None or key in queue:
+            return False
+        return any(isinstance(each, _DEEDS) for each in self.look(key).intents)
+
+    def known(self) -> Iterator[keys.Key]:
+        """Yield the key of every cached object that is reconciled."""
+        for kind in self.queues:
+            for obj in self.cache.of_kind(kind):
+                yield obj.key
+
     def wake(self, key: keys.Key) -> None:
         """Have a key looked at now; kinds without a queue are not ours to look at."""
         queue = self.queues.get(key.kind)
@@ -63,9 +89,8 @@ class Role:
 
     def wake_all(self) -> None:
         """Have every cached object looked at: once, when the cache is complete."""
-        for kind in self.queues:
-            for obj in self.cache.of_kind(kind):
-                self.wake(obj.key)
+        for key in self.known():
+            self.wake(key)
 
 
 class Cluster(Role):
@@ -93,6 +118,12 @@ class Cluster(Role):
         yield keys.Kind.VOLUME_SNAPSHOT, self._snapshots.reconcile
         yield keys.Kind.VOLUME_SNAPSHOT_CONTENT, self._snapshots.reconcile_content
         yield keys.Kind.CLAIM, self._claims.reconcile
+
+    def look(self, key: keys.Key) -> intents.Decision:
+        """Decide for a key and do nothing."""
+        if key.kind is keys.Kind.CLAIM:
+            return self._claims.look(key)
+        return self._snapshots.look(key)
 
     def _route(self, change: caches.Change[wire.Object]) -> None:
         for key in routing.wakes_in_cluster(change.old, change.new, self.cache):
@@ -128,6 +159,10 @@ class Storage(Role):
     def reconciles(self) -> Iterator[tuple[keys.Kind, Reconcile]]:
         """Yield each kind with the reconcile of its keys."""
         yield keys.Kind.VOLUME_SNAPSHOT_CONTENT, self._contents.reconcile
+
+    def look(self, key: keys.Key) -> intents.Decision:
+        """Decide for a key and do nothing."""
+        return self._contents.look(key)
 
     def _route(self, change: caches.Change[wire.Object]) -> None:
         for key in routing.wakes_at_driver(change.old, change.new, self.cache):

@@ -4,6 +4,7 @@ The API server and the driver keep their state below one folder, so that a kille
 where it was. Every part is a `supervisor.Part`; with `--parts` each can be a process of its own.
 """
 
+import dataclasses
 import fcntl
 import json
 import os
@@ -152,7 +153,9 @@ class Local:
         await anyio.sleep_forever()
 
 
-_QUEUES = settings.Queues(retry_interval_max=settings.Seconds(30.0))
+_QUEUES = settings.Queues(
+    retry_interval_max=settings.Seconds(30.0), resync_period=settings.Seconds(60.0)
+)
 
 _RUNNING = "snapshotd dev runs: {names}\n  kubeconfig  {kubeconfig}\nStop with Ctrl-C."
 _WELCOME = """\
@@ -180,7 +183,8 @@ class ProvisionerProcess(production.RoleProcess):
 
     def __init__(self, api: settings.Api, socket: Path, shared: production.Shared) -> None:
         """Take the settings."""
-        super().__init__(api=api, queues=_QUEUES, leadership=settings.Leadership(), shared=shared)
+        queues = dataclasses.replace(_QUEUES, resync_period=settings.Seconds(0.0))
+        super().__init__(api=api, queues=queues, leadership=settings.Leadership(), shared=shared)
         self._channel = None
         self._socket = socket
 

@@ -21,7 +21,7 @@ from snapshotd.csi import driver as drivers
 from snapshotd.decide import views
 from snapshotd.kube import connection, lease, recorder, reflector, writer
 from snapshotd.model import keys, names, wire
-from snapshotd.runtime import actor, clock, store, supervisor, workqueue
+from snapshotd.runtime import actor, clock, store, supervisor, sweep, workqueue
 from snapshotd.telemetry import endpoint, metrics
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
@@ -198,9 +198,12 @@ class RoleProcess:
             if self._stopping:
                 self.stop()
             async with anyio.create_task_group() as workers:
-                for each in self._actors:
-                    self.shared.health.add_live(each.name, each.stuck)
-                    workers.start_soon(each.run, name=each.name)
+                async with anyio.create_task_group() as hands:
+                    workers.start_soon(self._sweep, role, name="sweep")
+                    for each in self._actors:
+                        self.shared.health.add_live(each.name, each.stuck)
+                        hands.start_soon(each.run, name=each.name)
+                workers.cancel_scope.cancel()
 
         with self._leading:
             if not self._leadership.leader_election:
@@ -209,6 +212,18 @@ class RoleProcess:
             election = self._election(link)
             self.shared.health.watch_leader(election.check)
             await election.run(lead)
+
+    async def _sweep(self, role: roles.Role) -> None:
+        """Look slowly over all keys, for as long as the workers work."""
+        if self._queues.resync_period > 0:
+            await sweep.Sweep(
+                keys=role.known,
+                overlooked=role.overlooked,
+                wake=role.wake,
+                period=self._queues.resync_period,
+                clock=self.shared.time,
+                metrics=self.shared.meters,
+            ).run()
 
     def _election(self, link: connection.Connection) -> lease.LeaderElection:
         values = self._leadership
@@ -248,9 +263,10 @@ class Controller(RoleProcess):
         )
 
     async def scopes(self) -> Iterable[reflector.Scope]:
-        """Watch snapshots, and all that binding rests on."""
+        """Watch snapshots, and all that binding rests on; groups where the server has them."""
         kinds = (*_WATCHED, keys.Kind.NODE) if self._policy.distributed else _WATCHED
-        return [reflector.Scope(kind) for kind in kinds]
+        groups = reflector.Scope(keys.Kind.VOLUME_GROUP_SNAPSHOT, optional=True)
+        return [*(reflector.Scope(kind) for kind in kinds), groups]
 
     def build(self, cache: Cache, queues: roles.Queues, world: ports.World) -> roles.Role:
         """Return the controller's actors."""

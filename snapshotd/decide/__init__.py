@@ -14,6 +14,7 @@ Who owns what (one decider a field; nobody else writes it):
 | VolumeSnapshot        | status                                       | `binding`              |
 | VolumeSnapshotContent | the object: creating                         | `binding`              |
 | VolumeSnapshotContent | spec.volumeSnapshotRef.uid, class, if unset  | `binding`              |
+| VolumeSnapshotContent | managed-by label                             | `binding`              |
 | VolumeSnapshotContent | finalizer: adding                            | `binding`              |
 | VolumeSnapshotContent | the object: deleting; being-deleted mark     | `release`              |
 | VolumeSnapshotContent | status; being-created mark                   | `creation`             |
@@ -22,6 +23,7 @@ Who owns what (one decider a field; nobody else writes it):
 | the storage system    | the snapshot: cutting                        | `creation`, `deletion` |
 | the storage system    | the snapshot: deleting                       | `deletion`             |
 
-`binding`, `release` and `protection` run in the controller; `creation` and `deletion` beside the
-driver. `deletion` cuts only to find out what a lost call left behind.
+`binding` (with `pairing`, `contents` and `publishing`), `release` and `protection` run in the
+controller; `creation` and `deletion` beside the driver. `deletion` cuts only to find out what a
+lost call left behind.
 """

@@ -1,12 +1,12 @@
-"""VolumeSnapshot <-> VolumeSnapshotContent: class, content, pairing, published status.
+"""VolumeSnapshot to VolumeSnapshotContent: class, source, protection, the content.
 
-Both sources end in the same place: a content that points back at the snapshot, whose status the
-snapshot's status repeats. A snapshot is bound to one content for good: a content that vanished is
-reported, and never made again under the old name, which would be another point in time.
+Both kinds of source end in the same place (`pairing`): a content that points back at the snapshot.
+A snapshot is bound to one content for good: a content that vanished is reported, and never made
+again under the old name, which would be another point in time.
 """
 
 from snapshotd import errors
-from snapshotd.decide import contents, intents, publishing, telling, validation, views
+from snapshotd.decide import contents, intents, pairing, telling, validation, views
 from snapshotd.model import names, snapshots, volumes
 
 
@@ -17,20 +17,20 @@ def decide(view: views.BindingView, policy: views.ClusterPolicy, now: float) -> 
         return telling.snapshot_error(
             snapshot, reason="SnapshotValidationError", message=problem, now=now
         )
-    if view.content is None:
-        if snapshot.bound_content:
-            return _lost(view, now)
-        if snapshot.spec.source.volume_snapshot_content_name:
-            return telling.snapshot_error(
-                snapshot,
-                reason="SnapshotContentMissing",
-                message="VolumeSnapshotContent is missing",
-                now=now,
-            )
-        return _cut(view, policy, now)
-    if snapshot.spec.source.volume_snapshot_content_name:
-        return _pair(view, view.content, policy, now)
-    return _follow(view, view.content, policy, now)
+    if view.content is not None:
+        return pairing.decide(view, view.content, policy, now)
+    if snapshot.bound_content:
+        return _lost(view, now)
+    if given := snapshot.spec.source.volume_snapshot_content_name:
+        return telling.snapshot_error(
+            snapshot,
+            reason="SnapshotContentMissing",
+            message=f"VolumeSnapshotContent is missing: nobody has made {given} yet",
+            now=now,
+        )
+    if validation.is_member(snapshot):
+        return intents.Decision(why="waits for its group snapshot to give it a content")
+    return _cut(view, policy, now)
 
 
 def _lost(view: views.BindingView, now: float) -> intents.Decision:
@@ -38,10 +38,17 @@ def _lost(view: views.BindingView, now: float) -> intents.Decision:
     if not view.content_absent:
         key = snapshots.content_key(view.snapshot.bound_content)
         return intents.Decision(intents=(intents.Refresh(key),), again=0.0)
+    snapshot = view.snapshot
+    advice = (
+        "make it again for the same snapshotHandle, or delete this VolumeSnapshot"
+        if snapshot.spec.source.volume_snapshot_content_name
+        else "it is not cut again, since that would be another point in time: delete this "
+        "VolumeSnapshot, and take another"
+    )
     return telling.snapshot_error(
-        view.snapshot,
+        snapshot,
         reason="SnapshotContentMissing",
-        message="VolumeSnapshotContent is missing",
+        message=f"VolumeSnapshotContent is missing: {snapshot.bound_content} is gone; {advice}",
         now=now,
     )
 
@@ -171,10 +178,7 @@ def _prepare(
     snapshot: snapshots.VolumeSnapshot, chosen: snapshots.VolumeSnapshotClass
 ) -> intents.PrepareSnapshot | None:
     """Return the one patch that must precede the content: finalizers, and the default class."""
-    wanted = [names.SNAPSHOT_SOURCE_FINALIZER]
-    if chosen.deletion_policy == names.DELETE:
-        wanted.append(names.SNAPSHOT_BOUND_FINALIZER)
-    finalizers = with_finalizers(snapshot.metadata.finalizers, wanted)
+    finalizers = pairing.guarded(snapshot, chosen.deletion_policy)
     unset = snapshot.spec.volume_snapshot_class_name is None
     if finalizers == snapshot.metadata.finalizers and not unset:
         return None
@@ -183,105 +187,3 @@ def _prepare(
         finalizers,
         class_name=chosen.metadata.name if unset else None,
     )
-
-
-def with_finalizers(present: tuple[str, ...], wanted: list[str]) -> tuple[str, ...]:
-    """Return the finalizers with those wanted added behind, in order, none twice."""
-    return present + tuple(each for each in wanted if each not in present)
-
-
-def _pair(
-    view: views.BindingView,
-    content: snapshots.VolumeSnapshotContent,
-    policy: views.ClusterPolicy,
-    now: float,
-) -> intents.Decision:
-    """Tie a pre-provisioned content to its snapshot, then publish its status."""
-    snapshot = view.snapshot
-    if content.spec.source.snapshot_handle is None:
-        return telling.snapshot_error(
-            snapshot,
-            reason="SnapshotContentMismatch",
-            message="VolumeSnapshotContent is dynamically provisioned while expecting a "
-            "pre-provisioned one",
-            now=now,
-        )
-    if not validation.may_point_back(content, snapshot):
-        return _misbound(snapshot, content, now)
-    if content.metadata.deleting and not content.ready:
-        return _going(snapshot, content, now)
-    finalizers = _guard(snapshot, content)
-    if finalizers is not None:
-        return intents.Decision(intents=(finalizers,), again=0.0)
-    bind = contents.bind(content, snapshot)
-    if bind is not None:
-        return intents.Decision(intents=(bind,), again=0.0)
-    return publishing.publish(view, content, policy, now)
-
-
-def _follow(
-    view: views.BindingView,
-    content: snapshots.VolumeSnapshotContent,
-    policy: views.ClusterPolicy,
-    now: float,
-) -> intents.Decision:
-    """Publish the status of the content made for this snapshot."""
-    snapshot = view.snapshot
-    if content.spec.source.volume_handle is None:
-        return telling.snapshot_error(
-            snapshot,
-            reason="SnapshotContentMismatch",
-            message=f"VolumeSnapshotContent {content.metadata.name} is pre-provisioned while "
-            "expecting a dynamically provisioned one",
-            now=now,
-        )
-    if not validation.points_back(content, snapshot):
-        return _misbound(snapshot, content, now)
-    if content.metadata.deleting and not content.ready:
-        return _going(snapshot, content, now)
-    finalizers = _guard(snapshot, content)
-    if finalizers is not None:
-        return intents.Decision(intents=(finalizers,), again=0.0)
-    return publishing.publish(view, content, policy, now)
-
-
-def _going(
-    snapshot: snapshots.VolumeSnapshot, content: snapshots.VolumeSnapshotContent, now: float
-) -> intents.Decision:
-    """Report a content that somebody deleted before the driver made it ready: it never will be."""
-    return telling.snapshot_error(
-        snapshot,
-        reason="SnapshotContentMissing",
-        message=f"VolumeSnapshotContent {content.metadata.name} is being deleted: delete this "
-        "VolumeSnapshot to let it go, and take another",
-        now=now,
-    )
-
-
-def _misbound(
-    snapshot: snapshots.VolumeSnapshot, content: snapshots.VolumeSnapshotContent, now: float
-) -> intents.Decision:
-    ref = content.spec.volume_snapshot_ref
-    if snapshot.bound_content:
-        reason = "SnapshotMisbound"
-        message = "VolumeSnapshotContent is not bound to the VolumeSnapshot correctly"
-    else:
-        reason = "SnapshotContentMisbound"
-        message = (
-            f"VolumeSnapshotContent [{content.metadata.name}] is bound to a different snapshot: "
-            f"{ref.namespace}/{ref.name} {ref.uid}".rstrip()
-        )
-    return telling.snapshot_error(snapshot, reason=reason, message=message, now=now)
-
-
-def _guard(
-    snapshot: snapshots.VolumeSnapshot, content: snapshots.VolumeSnapshotContent
-) -> intents.PrepareSnapshot | None:
-    """Return the patch that puts the finalizers of a bound snapshot in place, if any is missing."""
-    wanted = [names.SNAPSHOT_SOURCE_FINALIZER]
-    if content.spec.deletion_policy == names.DELETE:
-        wanted.append(names.SNAPSHOT_BOUND_FINALIZER)
-    finalizers = with_finalizers(snapshot.metadata.finalizers, wanted)
-    if finalizers == snapshot.metadata.finalizers:
-        return None
-    return intents.PrepareSnapshot(telling.target(snapshot, exact=True), finalizers)

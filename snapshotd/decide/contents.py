@@ -5,7 +5,7 @@ lost; a pre-provisioned one gets the same finalizer in the patch that binds it.
 """
 
 from snapshotd import errors
-from snapshotd.decide import intents, placement, secret_refs, telling, validation, views
+from snapshotd.decide import intents, placement, release, secret_refs, telling, validation, views
 from snapshotd.model import meta, names, snapshots, volumes
 
 
@@ -62,11 +62,33 @@ def bind(
     )
 
 
-def decide(content: snapshots.VolumeSnapshotContent) -> intents.Decision:
+def place(
+    content: snapshots.VolumeSnapshotContent, view: views.BindingView
+) -> intents.UpdateMetadata | None:
+    """Return the patch that names the node of a content made when no node matched yet."""
+    if not unplaced(content) or view.volume is None:
+        return None
+    labels = _labels(view.volume, view.nodes)
+    return intents.UpdateMetadata(telling.target(content), labels=labels) if labels else None
+
+
+def unplaced(content: snapshots.VolumeSnapshotContent) -> bool:
+    """Say whether a content may still wait for the node that is to cut it."""
+    cut = content.status is not None or content.metadata.deleting
+    return not cut and names.MANAGED_BY_LABEL not in content.metadata.labels
+
+
+def decide(
+    content: snapshots.VolumeSnapshotContent, *, came_too_late: bool = False
+) -> intents.Decision:
     """Decide the controller's own part in a content: it carries our finalizer once it is bound.
 
     All else about it is decided for its VolumeSnapshot, which every change of the content wakes.
+    One whose snapshot this process itself let go when there was no content (`came_too_late`: a
+    former leader's last request) is nobody's, and never was ready: it is let go as well.
     """
+    if came_too_late and not content.ready:
+        return release.give_up(content, None)
     if problem := validation.content_problem(content):
         told = telling.warning(content, reason="ContentValidationError", message=problem)
         return intents.Decision(intents=(told,), why=problem)

@@ -26,11 +26,12 @@ class Target(msgspec.Struct, frozen=True, gc=False):
 
 
 class UpdateMetadata(Intent, frozen=True, gc=False):
-    """Change an object's finalizers (the whole list) and annotations (None removes one)."""
+    """Change an object's finalizers (the whole list), annotations (None removes one), labels."""
 
     target: Target
     finalizers: tuple[str, ...] | None = None
     annotations: dict[str, str | None] = {}
+    labels: dict[str, str] = {}
 
 
 class PrepareSnapshot(Intent, frozen=True, gc=False):

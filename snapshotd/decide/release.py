@@ -6,7 +6,7 @@ this process has seen it go.
 """
 
 from snapshotd.decide import intents, publishing, telling, validation, views
-from snapshotd.model import names, snapshots
+from snapshotd.model import names, snapshots, volumes
 
 _OURS = frozenset(
     {
@@ -22,21 +22,38 @@ def decide(view: views.ReleaseView) -> intents.Decision:
     snapshot = view.snapshot
     if not _OURS.intersection(snapshot.metadata.finalizers):
         return intents.Decision(why="another controller's finalizer holds it")
+    if view.group is not None:
+        return _wait_for_group(view, view.group.metadata.name)
     content = view.content
     if content is None:
         return _without_content(view)
     if not validation.points_back(content, snapshot):
         return _let_go(snapshot)
-    if view.restores:
-        return _wait_for_restores(view)
-    mark = _mark(content)
+    restores = tuple(claim for claim in view.restores if _may_be_filling(claim, snapshot))
+    if restores:
+        return _wait_for_restores(snapshot, restores)
+    return give_up(content, snapshot)
+
+
+def give_up(
+    content: snapshots.VolumeSnapshotContent, snapshot: snapshots.VolumeSnapshot | None
+) -> intents.Decision:
+    """Mark a content whose snapshot goes, and by its policy delete it; then the snapshot may go.
+
+    The mark is a look of its own: the deletion rests on the version that carries it, so that a
+    policy changed to Retain meanwhile keeps the object, and with it the handle.
+    """
+    if content.metadata.annotations.get(names.BEING_DELETED_ANNOTATION) != names.MARK:
+        mark: dict[str, str | None] = {names.BEING_DELETED_ANNOTATION: names.MARK}
+        marked = intents.UpdateMetadata(telling.target(content), annotations=mark)
+        return intents.Decision(intents=(marked,), again=0.0)
     if content.spec.deletion_policy != names.DELETE:
-        return _then(mark, _let_go(snapshot))
+        return intents.SETTLED if snapshot is None else _let_go(snapshot)
+    waits = "waits for the content to be deleted"
     if content.metadata.deleting:
-        return _then(mark, intents.Decision(why="waits for the content to be deleted"))
-    delete = intents.DeleteContent(telling.target(content))
-    waits = intents.Decision(intents=(delete,), why="waits for the content to be deleted")
-    return _then(mark, waits)
+        return intents.Decision(why=waits)
+    delete = intents.DeleteContent(telling.target(content, exact=True))
+    return intents.Decision(intents=(delete,), why=waits)
 
 
 def _without_content(view: views.ReleaseView) -> intents.Decision:
@@ -46,28 +63,47 @@ def _without_content(view: views.ReleaseView) -> intents.Decision:
     return intents.Decision(intents=(intents.Refresh(key),), again=0.0)
 
 
-def _wait_for_restores(view: views.ReleaseView) -> intents.Decision:
-    waiting = ", ".join(claim.metadata.name for claim in view.restores)
-    message = f"Snapshot is being used to restore a PVC: {waiting}"
-    told = telling.warning(view.snapshot, reason="SnapshotDeletePending", message=message)
+def _may_be_filling(
+    claim: volumes.PersistentVolumeClaim, snapshot: snapshots.VolumeSnapshot
+) -> bool:
+    """Say whether a pending claim may be in the middle of being filled from this snapshot.
+
+    One that no provisioner was told of yet (it waits for its first consumer), or that came after
+    the snapshot's deletion was asked for, never will be: provisioners refuse a snapshot that is
+    being deleted, so the two would wait for each other for ever (reference issue 747).
+    """
+    told = not names.PROVISIONER_ANNOTATIONS.isdisjoint(claim.metadata.annotations)
+    began = claim.metadata.creation_timestamp or ""
+    # Both are whole seconds in UTC, written by the API server: text compares as time.
+    return told and began <= (snapshot.metadata.deletion_timestamp or "")
+
+
+def _wait_for_restores(
+    snapshot: snapshots.VolumeSnapshot, restores: tuple[volumes.PersistentVolumeClaim, ...]
+) -> intents.Decision:
+    waiting = ", ".join(claim.metadata.name for claim in restores)
+    message = (
+        f"Snapshot is being used to restore a PVC: {waiting}. It goes once these are bound, or "
+        "deleted"
+    )
+    told = telling.warning(snapshot, reason="SnapshotDeletePending", message=message)
     return intents.Decision(intents=(told,), why=message)
 
 
-def _mark(content: snapshots.VolumeSnapshotContent) -> intents.UpdateMetadata | None:
-    """Return the patch that tells the driver's side that this deletion is meant."""
-    if content.metadata.annotations.get(names.BEING_DELETED_ANNOTATION) == names.MARK:
-        return None
-    mark: dict[str, str | None] = {names.BEING_DELETED_ANNOTATION: names.MARK}
-    return intents.UpdateMetadata(telling.target(content), annotations=mark)
+def _wait_for_group(view: views.ReleaseView, group: str) -> intents.Decision:
+    """Keep a member of a group snapshot as long as the group is there: it goes with it."""
+    snapshot = view.snapshot
+    name = f"{snapshot.metadata.namespace}/{snapshot.metadata.name}"
+    message = (
+        f"deletion of the individual volume snapshot {name} is not allowed as it belongs to group "
+        f"snapshot {snapshot.metadata.namespace}/{group}: delete the group snapshot, and it goes "
+        "with it"
+    )
+    told = telling.warning(snapshot, reason="SnapshotDeletePending", message=message)
+    return intents.Decision(intents=(told,), why=message)
 
 
 def _let_go(snapshot: snapshots.VolumeSnapshot) -> intents.Decision:
     kept = tuple(each for each in snapshot.metadata.finalizers if each not in _OURS)
     release = intents.UpdateMetadata(telling.target(snapshot, exact=True), kept)
     return intents.Decision(intents=(release,))
-
-
-def _then(first: intents.UpdateMetadata | None, rest: intents.Decision) -> intents.Decision:
-    if first is None:
-        return rest
-    return intents.Decision(intents=(first, *rest.intents), again=rest.again, why=rest.why)

@@ -9,8 +9,8 @@ from typing import Protocol
 
 import msgspec
 
-from snapshotd.decide import publishing
-from snapshotd.model import keys, names, snapshots, volumes, wire
+from snapshotd.decide import contents, publishing
+from snapshotd.model import groups, keys, names, snapshots, volumes, wire
 
 # The indexes that looking for keys, and building views, rest on.
 SNAPSHOTS_BY_CLAIM = "unfinished snapshots by claim"
@@ -18,8 +18,11 @@ SNAPSHOTS_BY_CONTENT = "snapshots by content"
 SNAPSHOTS_BY_CLASS = "unbound snapshots by class"
 CLAIMS_BY_SNAPSHOT = "restores by snapshot"
 CONTENTS_BY_CLASS = "unready contents by class"
+MEMBERS_BY_GROUP = "snapshots by group"
+UNPLACED_CONTENTS = "contents that may wait for a node"
 
 NO_CLASS = ""
+ANY_NODE = ""
 
 
 class Lookup(Protocol):
@@ -74,6 +77,25 @@ def unready_by_class(content: snapshots.VolumeSnapshotContent) -> Iterator[str]:
         yield content.spec.volume_snapshot_class_name or NO_CLASS
 
 
+def member_of(snapshot: snapshots.VolumeSnapshot) -> Iterator[keys.Key]:
+    """Index: the group snapshot that a snapshot is a member of."""
+    group = group_of(snapshot)
+    if group is not None:
+        yield group
+
+
+def group_of(snapshot: snapshots.VolumeSnapshot) -> keys.Key | None:
+    """Return the key of the group snapshot that a snapshot is a member of, None for none."""
+    name = snapshot.status.volume_group_snapshot_name if snapshot.status else None
+    return groups.group_key(snapshot.metadata.namespace, name) if name else None
+
+
+def unplaced(content: snapshots.VolumeSnapshotContent) -> Iterator[str]:
+    """Index: under `ANY_NODE`, the contents that may wait for a node to be named."""
+    if contents.unplaced(content):
+        yield ANY_NODE
+
+
 def wakes_in_cluster(
     old: wire.Object | None, new: wire.Object | None, cache: Lookup
 ) -> set[keys.Key]:
@@ -91,6 +113,10 @@ def wakes_in_cluster(
                 woken.update(_of_claim(obj, cache))
             case volumes.PersistentVolume():
                 woken.update(_of_volume(obj, cache))
+            case volumes.Node():
+                woken.update(_of_node(cache))
+            case groups.VolumeGroupSnapshot():
+                woken.update(each.key for each in cache.by_index(MEMBERS_BY_GROUP, obj.key))
             case _:
                 pass
     return {key for key in woken if cache.get(key) is not None}
@@ -171,3 +197,10 @@ def _of_volume(volume: volumes.PersistentVolume, cache: Lookup) -> Iterator[keys
     claim = volumes.claim_key(ref.namespace, ref.name)
     for snapshot in cache.by_index(SNAPSHOTS_BY_CLAIM, claim):
         yield snapshot.key
+
+
+def _of_node(cache: Lookup) -> Iterator[keys.Key]:
+    for content in cache.by_index(UNPLACED_CONTENTS, ANY_NODE):
+        if isinstance(content, snapshots.VolumeSnapshotContent):
+            ref = content.spec.volume_snapshot_ref
+            yield keys.Key(keys.Kind.VOLUME_SNAPSHOT, ref.namespace, ref.name)

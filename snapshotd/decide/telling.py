@@ -49,20 +49,22 @@ def news(
 def snapshot_error(
     snapshot: snapshots.VolumeSnapshot, *, reason: str, message: str, now: float
 ) -> intents.Decision:
-    """Report why this snapshot does not go on; what ends the wait wakes it.
+    """Report why this snapshot does not go on; what ends the wait wakes it."""
+    told = problem(snapshot, reason=reason, message=message, now=now)
+    return intents.Decision(intents=told, why=message)
 
-    Nothing is written when the status tells it already.
-    """
+
+def problem(
+    snapshot: snapshots.VolumeSnapshot, *, reason: str, message: str, now: float
+) -> tuple[intents.PublishStatus | intents.Announce, ...]:
+    """Return the error in the status and the Warning about it; none where the status tells it."""
     error = snapshot.status.error if snapshot.status else None
     if error is not None and error.message == message and not snapshot.ready:
-        return intents.Decision(why=message)
+        return ()
     change = intents.SnapshotStatusChange(
         error=snapshots.SnapshotError(time=times.rfc3339(now), message=message), ready_to_use=False
     )
-    return intents.Decision(
-        intents=(
-            intents.PublishStatus(target(snapshot, exact=True), change),
-            warning(snapshot, reason=reason, message=message),
-        ),
-        why=message,
+    return (
+        intents.PublishStatus(target(snapshot, exact=True), change),
+        warning(snapshot, reason=reason, message=message),
     )

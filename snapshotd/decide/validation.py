@@ -3,7 +3,7 @@
 Old objects, v1beta1 without rules and other API servers exist, so nothing here is taken on trust.
 """
 
-from snapshotd.model import snapshots
+from snapshotd.model import names, snapshots
 
 
 def snapshot_problem(snapshot: snapshots.VolumeSnapshot) -> str:
@@ -42,6 +42,15 @@ def may_point_back(
     meta = snapshot.metadata
     named = (ref.namespace, ref.name) == (meta.namespace, meta.name)
     return named and ref.uid in {"", meta.uid}
+
+
+def is_member(snapshot: snapshots.VolumeSnapshot) -> bool:
+    """Say whether a VolumeSnapshot is one of a group's: its group makes its content."""
+    return any(
+        owner.kind == "VolumeGroupSnapshot"
+        and owner.api_version.partition("/")[0] == names.GROUP_GROUP
+        for owner in snapshot.metadata.owner_references
+    )
 
 
 def is_for_driver(

@@ -7,7 +7,7 @@ to know more gets a new field here first.
 import msgspec
 
 from snapshotd.decide import intents, outcomes
-from snapshotd.model import snapshots, volumes
+from snapshotd.model import groups, snapshots, volumes
 
 
 class ClusterPolicy(msgspec.Struct, frozen=True):
@@ -40,6 +40,8 @@ class BindingView(msgspec.Struct, frozen=True):
     `content` is the one that the snapshot names (pre-provisioned) or that is named after it
     (dynamic), whoever it belongs to. `content_absent` says that the API server itself was asked and
     has none. `content_age`: seconds since this process created the content; None if it did not.
+    What a content is made of (claim, volume, classes, nodes) is filled in only while it may be
+    needed.
     """
 
     snapshot: snapshots.VolumeSnapshot
@@ -71,13 +73,15 @@ class ReleaseView(msgspec.Struct, frozen=True):
     """What deletion sees of a VolumeSnapshot that is to go.
 
     `content_absent`: this process has seen the content go, or the API server was asked.
-    `restores`: claims of the same namespace that are still to be filled from this snapshot.
+    `restores`: claims that are still to be filled from this snapshot. `group`: the group snapshot
+    that it is a member of, while that exists.
     """
 
     snapshot: snapshots.VolumeSnapshot
     content: snapshots.VolumeSnapshotContent | None = None
     content_absent: bool = False
     restores: tuple[volumes.PersistentVolumeClaim, ...] = ()
+    group: groups.VolumeGroupSnapshot | None = None
 
 
 class ContentView(msgspec.Struct, frozen=True):

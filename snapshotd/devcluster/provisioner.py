@@ -228,6 +228,7 @@ class Provisioner:
         handle = self._source(claim)
         if handle is None:
             return None
+        await self._say_that_it_begins(claim)
         size = quantity.to_bytes(claim.spec.resources.requests.get("storage", "1Gi"))
         name = f"pvc-{claim.metadata.uid}"
         made = await self._maker.create_volume(
@@ -237,6 +238,12 @@ class Provisioner:
         told = f"Successfully provisioned volume {name}"
         self._tell(claim, names.NORMAL, "ProvisioningSucceeded", told)
         return stored
+
+    async def _say_that_it_begins(self, claim: volumes.PersistentVolumeClaim) -> None:
+        """Leave the sign by which a snapshot's deletion knows that it is being restored."""
+        if names.PROVISIONER_ANNOTATIONS.isdisjoint(claim.metadata.annotations):
+            sign = dict.fromkeys(names.PROVISIONER_ANNOTATIONS, self._driver)
+            await self._write(claim.key, {"metadata": {"annotations": sign}})
 
     async def _keep(
         self,
@@ -303,6 +310,9 @@ class Provisioner:
         content = self._cache.find(
             snapshots.VolumeSnapshotContent, snapshots.content_key(snapshot.bound_content)
         )
+        if snapshot.metadata.deleting:
+            self._wait(claim, f"snapshot {key.name} is currently being deleted")
+            return None
         if not snapshot.ready or content is None or not content.handle:
             self._wait(claim, f"snapshot {key.name} is not ready to use")
             return None

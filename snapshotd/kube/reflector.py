@@ -129,6 +129,8 @@ class Reflector:
             self.synced.set()
         # Any single end of a watch is ordinary: it counts when the next attempt fails as well
         expected = failures == 1 and self.synced.is_set()
+        if self._scope.optional and isinstance(error, errors.Gone):
+            expected = failures > 1  # told once: not every server has it
         told = log.debug if expected or failures % 10 not in {1, 2} else log.warning
         told(
             "reflector_failed",

@@ -35,7 +35,7 @@ class Resource:
     @property
     def custom(self) -> bool:
         """Say whether a CustomResourceDefinition must be installed for it."""
-        return self.group == names.SNAPSHOT_GROUP
+        return self.group in {names.SNAPSHOT_GROUP, names.GROUP_GROUP}
 
     def collection(self, namespace: str = "") -> str:
         """Return the path to list, watch or create; '' means all namespaces (never to create)."""
@@ -60,6 +60,13 @@ _ALL: Final = (
     _snapshot(keys.Kind.VOLUME_SNAPSHOT, "volumesnapshots", namespaced=True),
     _snapshot(keys.Kind.VOLUME_SNAPSHOT_CONTENT, "volumesnapshotcontents"),
     _snapshot(keys.Kind.VOLUME_SNAPSHOT_CLASS, "volumesnapshotclasses"),
+    Resource(
+        keys.Kind.VOLUME_GROUP_SNAPSHOT,
+        names.GROUP_GROUP,
+        "v1",
+        "volumegroupsnapshots",
+        namespaced=True,
+    ),
     Resource(keys.Kind.CLAIM, "", "v1", "persistentvolumeclaims", namespaced=True),
     Resource(keys.Kind.VOLUME, "", "v1", "persistentvolumes", namespaced=False),
     Resource(keys.Kind.STORAGE_CLASS, "storage.k8s.io", "v1", "storageclasses", namespaced=False),

@@ -41,7 +41,7 @@ class Writer:
         """Do one write; return the object as stored, None where none is left."""
         match intent:
             case intents.UpdateMetadata():
-                change = _metadata(intent.finalizers, intent.annotations)
+                change = _metadata(intent.finalizers, intent.annotations, intent.labels)
                 return await self._change(intent.target, {"metadata": change})
             case intents.PrepareSnapshot():
                 return await self._change(intent.target, _prepared(intent))
@@ -137,13 +137,17 @@ class Writer:
 
 
 def _metadata(
-    finalizers: tuple[str, ...] | None, annotations: Mapping[str, str | None] | None = None
+    finalizers: tuple[str, ...] | None,
+    annotations: Mapping[str, str | None] | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> Fields:
     change: Fields = {}
     if finalizers is not None:
         change["finalizers"] = finalizers
     if annotations:
         change["annotations"] = annotations
+    if labels:
+        change["labels"] = labels
     return change
 
 

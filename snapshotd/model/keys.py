@@ -20,6 +20,7 @@ class Kind(enum.StrEnum):
     VOLUME_SNAPSHOT_CLASS = "VolumeSnapshotClass"
     CLAIM = "PersistentVolumeClaim"
     VOLUME = "PersistentVolume"
+    VOLUME_GROUP_SNAPSHOT = "VolumeGroupSnapshot"
     STORAGE_CLASS = "StorageClass"
     LEASE = "Lease"
     SECRET = "Secret"  # noqa: S105 - the kind, not a password

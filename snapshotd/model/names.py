@@ -8,6 +8,7 @@ import re
 
 SNAPSHOT_GROUP = "snapshot.storage.k8s.io"
 SNAPSHOT_API = "snapshot.storage.k8s.io/v1"
+GROUP_GROUP = "groupsnapshot.storage.k8s.io"
 
 _PREFIX = "snapshot.storage.kubernetes.io"
 
@@ -25,6 +26,11 @@ BEING_CREATED_ANNOTATION = f"{_PREFIX}/volumesnapshot-being-created"
 DELETION_SECRET_NAME = f"{_PREFIX}/deletion-secret-name"
 DELETION_SECRET_NAMESPACE = f"{_PREFIX}/deletion-secret-namespace"
 MANAGED_BY_LABEL = f"{_PREFIX}/managed-by"
+# Kubernetes' own, on a claim whose volume an external provisioner has been told to make (the second
+# is its older spelling): nothing is provisioned before it is there.
+PROVISIONER_ANNOTATIONS = frozenset(
+    {"volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner"}
+)
 MARK = "yes"  # the value of both being-... annotations
 
 # Parameters of a class that are for us, not for the driver

@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 
 from snapshotd import errors
-from snapshotd.model import keys, leases, meta, secrets, snapshots, volumes
+from snapshotd.model import groups, keys, leases, meta, secrets, snapshots, volumes
 
 Object = (
     snapshots.VolumeSnapshot
     | snapshots.VolumeSnapshotContent
     | snapshots.VolumeSnapshotClass
+    | groups.VolumeGroupSnapshot
     | volumes.PersistentVolumeClaim
     | volumes.PersistentVolume
     | volumes.StorageClass
@@ -27,6 +28,7 @@ TYPES: dict[keys.Kind, type[Object]] = {
     keys.Kind.VOLUME_SNAPSHOT: snapshots.VolumeSnapshot,
     keys.Kind.VOLUME_SNAPSHOT_CONTENT: snapshots.VolumeSnapshotContent,
     keys.Kind.VOLUME_SNAPSHOT_CLASS: snapshots.VolumeSnapshotClass,
+    keys.Kind.VOLUME_GROUP_SNAPSHOT: groups.VolumeGroupSnapshot,
     keys.Kind.CLAIM: volumes.PersistentVolumeClaim,
     keys.Kind.VOLUME: volumes.PersistentVolume,
     keys.Kind.STORAGE_CLASS: volumes.StorageClass,

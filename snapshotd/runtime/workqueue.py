@@ -97,6 +97,10 @@ class Core(Generic[K]):
         """Return how many keys are due or delayed, in no hand."""
         return len(self._ready) + len(self._delayed)
 
+    def __contains__(self, key: K) -> bool:
+        """Say whether the key is due, delayed or in a hand."""
+        return key in self._ready or key in self._delayed or key in self._in_hand
+
     def ready(self, now: float) -> int:
         """Return how many keys could be taken."""
         self._advance(now)
@@ -236,6 +240,10 @@ class WorkQueue(Generic[K]):
     def __len__(self) -> int:
         """Return how many keys are due or delayed, in no hand."""
         return len(self._core)
+
+    def __contains__(self, key: K) -> bool:
+        """Say whether the key is due, delayed or in a hand: somebody will look at it."""
+        return key in self._core
 
     def add(self, key: K, after: float = 0.0) -> None:
         """Have `key` served `after` seconds from now, or earlier if it is due earlier."""

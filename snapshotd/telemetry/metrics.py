@@ -103,6 +103,22 @@ class ActorMetrics:
         self._seconds.observe(seconds)
 
 
+class SweepMetrics:
+    """What the slow sweep over all keys looked at, and what it should not have found."""
+
+    def __init__(self, parent: "Metrics") -> None:
+        """Take the counters."""
+        self._parent = parent
+
+    def looked(self) -> None:
+        """Count a key that was looked at."""
+        self._parent.sweep_looks.inc()
+
+    def found(self) -> None:
+        """Count a key for which there was something to do that nothing had woken."""
+        self._parent.sweep_finds.inc()
+
+
 class RequestMetrics:
     """client-go's `rest_client_*` for one API server; codes are HTTP's, or `<error>`."""
 
@@ -209,6 +225,10 @@ class Metrics:
         """Return the handle of one actor."""
         return ActorMetrics(self, name)
 
+    def sweep(self) -> SweepMetrics:
+        """Return the handle of the process's sweep."""
+        return SweepMetrics(self)
+
     def requests_to(self, host: str) -> RequestMetrics:
         """Return the handle for requests to one API server."""
         return RequestMetrics(self, host)
@@ -306,6 +326,14 @@ class Metrics:
             "Seconds that a reconcile took",
             ["actor"],
             buckets=RECONCILE_BUCKETS,
+            registry=registry,
+        )
+        self.sweep_looks = Counter(
+            "snapshotd_resync_looks", "Keys that the slow resync looked at", registry=registry
+        )
+        self.sweep_finds = Counter(
+            "snapshotd_resync_finds",
+            "Keys the slow resync found something to do for: a defect, since nothing woke them",
             registry=registry,
         )
 

@@ -342,6 +342,9 @@ class Waiting:
         """Remember it once."""
         self.keys[key] = None
 
+    def __contains__(self, key: keys.Key) -> bool:
+        return key in self.keys
+
 
 class Process:
     """One role: its cache, its queues and how far its watches have read."""
