@@ -205,6 +205,21 @@ async def test_a_row_of_due_keys_does_not_starve_the_loop(
     assert turns[:60].count("other") > 20
 
 
+async def test_a_key_is_in_the_queue_until_it_is_done_and_not_wanted_again(
+    queue: workqueue.WorkQueue[str],
+) -> None:
+    assert "a" not in queue
+    queue.add("a")
+    assert "a" in queue
+    await queue.get()
+    assert "a" in queue
+    queue.done("a")
+    assert "a" not in queue
+    queue.retry("a")
+    assert "a" in queue
+    assert "b" not in queue
+
+
 async def test_retries_wait_longer_each_time_until_forgotten(
     queue: workqueue.WorkQueue[str],
 ) -> None:

@@ -100,6 +100,8 @@ class Queueing(RuleBasedStateMachine):
         ages = [self.now - since for since in self.in_hand.values()]
         assert self.core.unfinished(self.now) == sum(ages)
         assert self.core.longest(self.now) == max(ages, default=0.0)
+        known = {key for key in "abcdef" if key in self.core}
+        assert known == self.waiting.keys() | self.in_hand.keys()
 
 
 TestQueueing = Queueing.TestCase
@@ -137,6 +139,25 @@ def test_a_key_is_never_in_two_hands() -> None:
     assert core.take(1.0) is None
     core.done("a", 2.0)
     assert core.take(2.0) == workqueue.Taken("a", 0.0)
+
+
+def test_a_key_is_known_while_it_is_due_delayed_or_in_a_hand() -> None:
+    core: workqueue.Core[str] = workqueue.Core(BACKOFF)
+    core.add("due", 0.0)
+    core.add("taken", 0.0)
+    core.add("delayed", 0.0, after=5.0)
+    core.add("finished", 0.0)
+    order = [core.take(0.0) for _ in range(3)]
+    core.done("due", 0.0)
+    core.add("due", 0.0)
+    core.done("finished", 0.0)
+
+    assert [taken and taken.key for taken in order] == ["due", "taken", "finished"]
+    assert "due" in core
+    assert "taken" in core
+    assert "delayed" in core
+    assert "finished" not in core
+    assert "never" not in core
 
 
 def test_a_key_that_came_back_stands_behind_those_that_waited() -> None:
