@@ -7,7 +7,7 @@ import pytest
 
 from snapshotd.actors import roles
 from snapshotd.decide import routing
-from snapshotd.model import keys, leases, meta, names, snapshots, volumes, wire
+from snapshotd.model import groups, keys, leases, meta, names, snapshots, volumes, wire
 from snapshotd.runtime import store
 
 SNAP = keys.Key(keys.Kind.VOLUME_SNAPSHOT, "ns", "snap")
@@ -114,6 +114,54 @@ class Odd:
 
 def test_what_is_no_snapshot_has_no_claim() -> None:
     assert CLAIM in routing.wakes_in_cluster(None, objects.content(), Odd())
+    assert routing.wakes_in_cluster(None, NODE, Odd()) == set()
+
+
+NODE = volumes.Node(meta.ObjectMeta(name="node-1"))
+GROUP = groups.VolumeGroupSnapshot(meta.ObjectMeta(name="all", namespace="ns"))
+PLACED = {"metadata__labels": {names.MANAGED_BY_LABEL: "node-1"}}
+
+
+@pytest.mark.parametrize(
+    ("held", "expected"),
+    [
+        ((objects.content(), objects.snapshot()), {SNAP}),
+        ((objects.content(),), set()),
+        ((objects.content(**PLACED), objects.snapshot()), set()),
+        ((objects.ready_content(), objects.snapshot()), set()),
+        ((objects.content(**GOING), objects.snapshot()), set()),
+    ],
+)
+def test_a_node_wakes_the_snapshots_whose_contents_wait_for_one(
+    held: Iterable[wire.Object], expected: set[keys.Key]
+) -> None:
+    assert woken(NODE, *held) == expected
+    labelled = objects.changed(NODE, metadata__labels={"zone": "a"})
+    assert routing.wakes_in_cluster(NODE, labelled, cache(labelled, *held)) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (snapshots.VolumeSnapshotStatus(volume_group_snapshot_name="all"), {SNAP}),
+        (snapshots.VolumeSnapshotStatus(volume_group_snapshot_name="some"), set()),
+        (snapshots.VolumeSnapshotStatus(), set()),
+        (None, set()),
+    ],
+)
+def test_a_group_that_goes_wakes_its_members(
+    status: snapshots.VolumeSnapshotStatus | None, expected: set[keys.Key]
+) -> None:
+    member = objects.snapshot(status=status)
+    assert routing.wakes_in_cluster(GROUP, None, cache(member)) == expected
+    elsewhere = objects.changed(GROUP, metadata__namespace="other")
+    assert routing.wakes_in_cluster(elsewhere, None, cache(member)) == set()
+
+
+def test_both_what_an_object_was_and_what_it_is_are_woken_for() -> None:
+    moved = objects.volume(spec__claim_ref=None)
+    found = routing.wakes_in_cluster(objects.volume(), moved, cache(moved, objects.snapshot()))
+    assert found == {SNAP}
 
 
 def at_driver(old: wire.Object | None, new: wire.Object | None, *held: wire.Object) -> bool:
