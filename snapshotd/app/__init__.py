@@ -1,4 +1,5 @@
 """Composition roots: each part built once, all of them run in one task group.
 
-`production` runs the roles as a cluster does; `local` runs them over the embedded default.
+`controller` and `sidecar` run the roles as a cluster does, each a `process.RoleProcess`; `local`
+runs them over the embedded default.
 """

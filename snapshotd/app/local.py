@@ -18,7 +18,7 @@ import structlog
 
 from snapshotd import errors, settings
 from snapshotd.actors import ports
-from snapshotd.app import production, seeds
+from snapshotd.app import controller, process, seeds, sidecar
 from snapshotd.csi import connection as channels
 from snapshotd.csi import driver as drivers
 from snapshotd.devcluster import provisioner
@@ -74,7 +74,7 @@ class Local:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise _unusable(self.folder, error) from error
-        self.shared = production.Shared()
+        self.shared = process.Shared()
 
     def locked(self) -> "_Lock":
         """Hold the folder for the parts that run here; raises `Misconfigured` if it is held."""
@@ -133,12 +133,12 @@ class Local:
 
     def _controller(self) -> supervisor.Part:
         values = settings.Controller(api=self._api(), queues=_QUEUES)
-        return production.Controller(values, self.shared).part()
+        return controller.Controller(values, self.shared).part()
 
     def _sidecar(self) -> supervisor.Part:
         csi = settings.Csi(csi_address=str(self.socket))
         values = settings.Sidecar(api=self._api(), queues=_QUEUES, csi=csi)
-        return production.Sidecar(values, self.shared).part()
+        return sidecar.Sidecar(values, self.shared).part()
 
     def _api(self) -> settings.Api:
         return settings.Api(kubeconfig=str(self.kubeconfig))
@@ -173,7 +173,7 @@ snapshotd dev is ready.
 Stop with Ctrl-C; the next start finds everything as it was."""
 
 
-class ProvisionerProcess(production.RoleProcess):
+class ProvisionerProcess(process.RoleProcess):
     """The provisioner, run as a role."""
 
     name = "provisioner"
@@ -181,7 +181,7 @@ class ProvisionerProcess(production.RoleProcess):
     indexes = provisioner.INDEXES
     kinds = provisioner.KINDS
 
-    def __init__(self, api: settings.Api, socket: Path, shared: production.Shared) -> None:
+    def __init__(self, api: settings.Api, socket: Path, shared: process.Shared) -> None:
         """Take the settings."""
         queues = dataclasses.replace(_QUEUES, resync_period=settings.Seconds(0.0))
         super().__init__(api=api, queues=queues, leadership=settings.Leadership(), shared=shared)
@@ -204,7 +204,7 @@ class ProvisionerProcess(production.RoleProcess):
         """Watch claims, volumes, classes and snapshots."""
         return [reflector.Scope(kind) for kind in provisioner.WATCHED]
 
-    def build(self, cache: production.Cache, queues: Any, world: ports.World) -> Any:
+    def build(self, cache: process.Cache, queues: Any, world: ports.World) -> Any:
         """Return the provisioner."""
         cluster = world.writer
         if not isinstance(cluster, writer.Writer):

@@ -74,7 +74,7 @@ def main(words: Sequence[str]) -> int:
 
 def controller(words: Sequence[str]) -> int:
     """Run `snapshotd controller`."""
-    from snapshotd.app import production  # noqa: PLC0415 - `--help` need not wait for the imports of a role
+    from snapshotd.app import controller  # noqa: PLC0415 - `--help` need not wait for the imports of a role
 
     made = flags.parser(
         "controller",
@@ -85,12 +85,12 @@ def controller(words: Sequence[str]) -> int:
     values = _read(made, settings.Controller, words)
     if values is None:
         return 0
-    return _run(values, lambda: production.controller(values))
+    return _run(values, lambda: controller.run(values))
 
 
 def sidecar(words: Sequence[str]) -> int:
     """Run `snapshotd sidecar`."""
-    from snapshotd.app import production  # noqa: PLC0415 - as above
+    from snapshotd.app import sidecar  # noqa: PLC0415 - as above
 
     made = flags.parser(
         "sidecar",
@@ -101,7 +101,7 @@ def sidecar(words: Sequence[str]) -> int:
     values = _read(made, settings.Sidecar, words)
     if values is None:
         return 0
-    return _run(values, lambda: production.sidecar(values))
+    return _run(values, lambda: sidecar.run(values))
 
 
 def dev(words: Sequence[str]) -> int:

@@ -23,7 +23,7 @@ from snapshotd import errors
 from snapshotd.kube import credentials, sockets, throttle
 from snapshotd.kube import errors as answers
 from snapshotd.runtime import clock as clocks
-from snapshotd.telemetry import metrics
+from snapshotd.telemetry import handles, metrics
 
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -111,7 +111,7 @@ class Channel:
         session: aiohttp.ClientSession,
         identity: credentials.Credentials,
         *,
-        meters: metrics.RequestMetrics,
+        meters: handles.RequestMetrics,
         clock: clocks.Clock,
         limiter: throttle.Throttle | None = None,
     ) -> None:

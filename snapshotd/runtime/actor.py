@@ -28,6 +28,7 @@ import structlog
 
 from snapshotd import errors
 from snapshotd.runtime import failures, workqueue
+from snapshotd.telemetry import handles
 from snapshotd.telemetry import metrics as meters
 
 K = TypeVar("K", bound=Hashable)
@@ -45,7 +46,7 @@ class Verdict:
 class _Settlement:
     """What an error counts as, and how loudly it is told."""
 
-    result: meters.Result
+    result: handles.Result
     level: int
 
 
@@ -122,7 +123,7 @@ class Actor(Generic[K]):
             seconds = self._queue.done(key)
         self._meter.settled(result, seconds)
 
-    async def _attempt(self, key: K) -> meters.Result:
+    async def _attempt(self, key: K) -> handles.Result:
         """Reconcile once and settle the key, whatever happens but our own cancellation."""
         try:
             with anyio.move_on_after(self._deadline):
@@ -153,14 +154,14 @@ class Actor(Generic[K]):
             message = "the reconcile ended with a cancellation that nobody asked for"
             raise RuntimeError(message) from stray
 
-    def _succeed(self, key: K, verdict: Verdict) -> meters.Result:
+    def _succeed(self, key: K, verdict: Verdict) -> handles.Result:
         self._queue.forget(key)
         if verdict.after is None:
             return "done"
         self._queue.add(key, verdict.after)
         return "again"
 
-    def _fail(self, key: K, problem: errors.SnapshotdError) -> meters.Result:
+    def _fail(self, key: K, problem: errors.SnapshotdError) -> handles.Result:
         settlement = next(_SETTLEMENTS[c] for c in type(problem).__mro__ if c in _SETTLEMENTS)
         at_least = 0.0 if isinstance(problem, errors.Retryable) else self._queue.backoff.max
         if isinstance(problem, errors.Throttled):
@@ -175,7 +176,7 @@ class Actor(Generic[K]):
         )
         return settlement.result
 
-    def _crash(self, key: K, defect: Exception) -> meters.Result:
+    def _crash(self, key: K, defect: Exception) -> handles.Result:
         delay = self._queue.retry(key)
         log.error("reconcile_crashed", exc_info=defect, retry_in=round(delay, 3))
         return "crashed"

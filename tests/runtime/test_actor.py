@@ -13,7 +13,7 @@ from snapshotd import errors
 from snapshotd.runtime import actor as actors
 from snapshotd.runtime import clock as clocks
 from snapshotd.runtime import workqueue
-from snapshotd.telemetry import metrics
+from snapshotd.telemetry import handles, metrics
 
 Reconcile = Callable[[str], Coroutine[Any, Any, actors.Verdict]]
 
@@ -50,7 +50,7 @@ class Bench:
     def results(self) -> dict[str, int]:
         return {
             result: int(count)
-            for result in get_args(metrics.Result)
+            for result in get_args(handles.Result)
             if (
                 count := self.meters.registry.get_sample_value(
                     "snapshotd_reconciles_total", {"actor": "a", "result": result}

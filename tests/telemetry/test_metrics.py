@@ -3,7 +3,7 @@ import typing
 import prometheus_client
 import pytest
 
-from snapshotd.telemetry import metrics
+from snapshotd.telemetry import handles, metrics
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_the_labels_and_buckets_of_the_reference_are_kept(meters: metrics.Metric
 def test_an_actor_shows_every_result_at_zero_before_its_first(meters: metrics.Metrics) -> None:
     actor = meters.actor("binding")
 
-    for result in typing.get_args(metrics.Result):
+    for result in typing.get_args(handles.Result):
         labels = {"actor": "binding", "result": result}
         assert meters.registry.get_sample_value("snapshotd_reconciles_total", labels) == 0
     actor.settled("done", 0.5)

@@ -1,12 +1,12 @@
-"""Composition roots: each part built once, all of them run in one task group; reads as the design.
+"""A role as a part of a process, from its connection to its workers; reads as the design.
 
 Reflectors fill the cache; a change wakes keys; queues hand them to actors; actors decide and
-perform through the writer, the driver and the recorder. A role is one `supervisor.Part`, so that
-`snapshotd dev` runs the same roles as a cluster does.
+perform through the writer, the driver and the recorder. `controller` and `sidecar` say what is
+watched and who acts.
 """
 
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -14,32 +14,18 @@ import anyio
 import anyio.abc
 import structlog
 
-from snapshotd import errors, settings
+from snapshotd import settings
 from snapshotd.actors import ports, roles
-from snapshotd.csi import connection as channels
-from snapshotd.csi import driver as drivers
-from snapshotd.decide import views
 from snapshotd.kube import connection, lease, recorder, reflector, writer
-from snapshotd.model import keys, names, wire
+from snapshotd.model import keys, wire
 from snapshotd.runtime import actor, clock, store, supervisor, sweep, workqueue
 from snapshotd.telemetry import endpoint, metrics
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
 _DEADLINE = 60.0  # seconds for one reconcile beyond its calls to the driver
-_DRIVER_WITHIN = 30.0  # seconds for a driver to accept the first connection, as the reference's
-
-_WATCHED = (
-    keys.Kind.VOLUME_SNAPSHOT,
-    keys.Kind.VOLUME_SNAPSHOT_CONTENT,
-    keys.Kind.VOLUME_SNAPSHOT_CLASS,
-    keys.Kind.CLAIM,
-    keys.Kind.VOLUME,
-)
-_WATCHED_BESIDE_A_DRIVER = (keys.Kind.VOLUME_SNAPSHOT_CONTENT, keys.Kind.VOLUME_SNAPSHOT_CLASS)
 
 Cache = store.Store[wire.Object]
-Task = tuple[str, Callable[[], Awaitable[object]]]
 
 
 class Shared:
@@ -50,36 +36,6 @@ class Shared:
         self.time = clock.SystemClock()
         self.meters = metrics.Metrics(version=metadata.version("snapshotd"))
         self.health = endpoint.Health()
-
-
-async def controller(values: settings.Controller) -> supervisor.Ending:
-    """Run `snapshotd controller` to its end."""
-    shared = Shared()
-    role = Controller(values, shared)
-    return await _supervise(values.observing, shared, role.part())
-
-
-async def sidecar(values: settings.Sidecar) -> supervisor.Ending:
-    """Run `snapshotd sidecar` to its end."""
-    _check_sidecar(values)
-    shared = Shared()
-    role = Sidecar(values, shared)
-    return await _supervise(values.observing, shared, role.part())
-
-
-async def _supervise(
-    observing: settings.Observing, shared: Shared, role: supervisor.Part
-) -> supervisor.Ending:
-    parts = [role]
-    if observing.http_endpoint:
-        page = endpoint.Endpoint(
-            endpoint.parse_address(observing.http_endpoint),
-            registry=shared.meters.registry,
-            health=shared.health,
-            metrics_path=observing.metrics_path,
-        )
-        parts.insert(0, supervisor.Part("endpoint", page.run))
-    return await supervisor.Supervisor(parts).run()
 
 
 class RoleProcess:
@@ -244,131 +200,20 @@ class RoleProcess:
         )
 
 
-class Controller(RoleProcess):
-    """The controller role."""
-
-    name = "snapshot-controller"
-    component = names.CONTROLLER_COMPONENT
-
-    def __init__(self, values: settings.Controller, shared: Shared) -> None:
-        """Take the settings."""
-        super().__init__(
-            api=values.api, queues=values.queues, leadership=values.leadership, shared=shared
+async def supervise(
+    observing: settings.Observing, shared: Shared, role: supervisor.Part
+) -> supervisor.Ending:
+    """Run one role to its end, and its HTTP endpoint where there is to be one."""
+    parts = [role]
+    if observing.http_endpoint:
+        page = endpoint.Endpoint(
+            endpoint.parse_address(observing.http_endpoint),
+            registry=shared.meters.registry,
+            health=shared.health,
+            metrics_path=observing.metrics_path,
         )
-        rules = values.rules
-        self._policy = views.ClusterPolicy(
-            status_hold=rules.status_hold,
-            prevent_volume_mode_conversion=rules.prevent_volume_mode_conversion,
-            distributed=rules.enable_distributed_snapshotting,
-        )
-
-    async def scopes(self) -> Iterable[reflector.Scope]:
-        """Watch snapshots, and all that binding rests on; groups where the server has them."""
-        kinds = (*_WATCHED, keys.Kind.NODE) if self._policy.distributed else _WATCHED
-        groups = reflector.Scope(keys.Kind.VOLUME_GROUP_SNAPSHOT, optional=True)
-        return [*(reflector.Scope(kind) for kind in kinds), groups]
-
-    def build(self, cache: Cache, queues: roles.Queues, world: ports.World) -> roles.Role:
-        """Return the controller's actors."""
-        return roles.Cluster(cache, queues, world=world, policy=self._policy)
-
-    def lease_name(self) -> str:
-        """Return the reference's name, so that never both lead."""
-        return names.CONTROLLER_LEASE
-
-
-class Sidecar(RoleProcess):
-    """The sidecar role."""
-
-    name = "csi-snapshotter"
-    indexes = roles.DRIVER_INDEXES
-    kinds = roles.Storage.kinds
-
-    def __init__(self, values: settings.Sidecar, shared: Shared) -> None:
-        """Take the settings."""
-        super().__init__(
-            api=values.api, queues=values.queues, leadership=values.leadership, shared=shared
-        )
-        self._csi = values.csi
-        self._channel: channels.Connection | None = None
-
-    async def run(self, task_status: anyio.abc.TaskStatus[None]) -> None:
-        """Reach the driver first, then run as any role."""
-        self._channel = channels.Connection(self._csi.csi_address, timeout=self._csi.timeout)
-        try:
-            await self._meet(self._channel)
-            await super().run(task_status)
-        finally:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(2):
-                await self._channel.close()
-
-    async def _meet(self, channel: channels.Connection) -> None:
-        await channel.ready(_DRIVER_WITHIN)
-        self._driver = drivers.Driver(channel)
-        name = await self._driver.identify()
-        channel.observe = self.shared.meters.csi(name).called
-        await self._driver.probe_until_ready(self.shared.time)
-        able = await self._driver.capabilities()
-        if drivers.CREATE_DELETE_SNAPSHOT not in able:
-            raise errors.Refused(
-                f"CSI driver {name} cannot take snapshots: it does not tell the capability "
-                f"{drivers.CREATE_DELETE_SNAPSHOT}, so this sidecar has nothing to do beside it"
-            )
-        self.component = names.sidecar_component(name)
-        self.shared.health.add_ready(
-            "driver", lambda: None if channel.connected() else "no connection to the driver"
-        )
-        csi = self._csi
-        self._policy = views.DriverPolicy(
-            driver=name,
-            can_list=drivers.LIST_SNAPSHOTS in able,
-            name_prefix=csi.snapshot_name_prefix,
-            name_uuid_length=csi.snapshot_name_uuid_length,
-            extra_create_metadata=csi.extra_create_metadata,
-            poll_interval=csi.ready_poll_interval,
-        )
-        log.info("driver_ready", driver=name, capabilities=sorted(able))
-
-    async def scopes(self) -> Iterable[reflector.Scope]:
-        """Watch contents, those of this node alone with --node-deployment, and classes."""
-        label = ""
-        if self._csi.node_deployment:
-            label = f"{names.MANAGED_BY_LABEL}={os.environ['NODE_NAME']}"
-        contents, classes = _WATCHED_BESIDE_A_DRIVER
-        return [reflector.Scope(contents, label_selector=label), reflector.Scope(classes)]
-
-    def build(self, cache: Cache, queues: roles.Queues, world: ports.World) -> roles.Role:
-        """Return the sidecar's actors."""
-        return roles.Storage(cache, queues, world=world, driver=self._driver, policy=self._policy)
-
-    def deadline(self) -> float:
-        """Leave room for two calls to the driver: asked once more, then deleted."""
-        return _DEADLINE + 2 * self._csi.timeout
-
-    def lease_name(self) -> str:
-        """Return the reference's name, so that never both lead."""
-        return names.sidecar_lease(self._policy.driver)
-
-
-def _check_sidecar(values: settings.Sidecar) -> None:
-    """Refuse what would fail later, object by object."""
-    csi = values.csi
-    if not csi.snapshot_name_prefix:
-        raise errors.Misconfigured("--snapshot-name-prefix must not be empty")
-    if not -1 <= csi.snapshot_name_uuid_length <= 32:
-        raise errors.Misconfigured(
-            f"--snapshot-name-uuid-length {csi.snapshot_name_uuid_length} is not between -1 and 32"
-        )
-    if csi.node_deployment and not os.environ.get("NODE_NAME"):
-        raise errors.Misconfigured(
-            "--node-deployment needs the environment variable NODE_NAME: set it from the pod's "
-            "spec.nodeName"
-        )
-    if csi.node_deployment and values.leadership.leader_election:
-        raise errors.Misconfigured(
-            "--node-deployment and --leader-election exclude each other: every node has a sidecar "
-            "of its own"
-        )
+        parts.insert(0, supervisor.Part("endpoint", page.run))
+    return await supervisor.Supervisor(parts).run()
 
 
 def _namespace(given: str) -> str:
