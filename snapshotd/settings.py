@@ -115,7 +115,14 @@ class Csi:
         False, "handle only contents labelled with $NODE_NAME (distributed snapshotting)"
     )
     ready_poll_interval: Seconds = setting(
-        Seconds(2.0), "first wait before a driver is asked again whether a snapshot is ready"
+        Seconds(2.0),
+        "first wait before a driver is asked again whether a snapshot is ready; grows to 30s",
+    )
+    volume_concurrency: int = setting(
+        2, "calls at once for snapshots of one volume, so that a busy one leaves workers to others"
+    )
+    exit_on_connection_loss: bool = setting(
+        False, "end when the driver goes away, as the reference does, instead of waiting for it"
     )
 
 

@@ -7,7 +7,7 @@ import anyio
 import structlog
 
 from snapshotd import errors
-from snapshotd.actors import memory, perform, ports
+from snapshotd.actors import lanes, memory, perform, ports
 from snapshotd.decide import creation, deletion, intents, outcomes, validation, views
 from snapshotd.model import keys, secrets, snapshots, wire
 from snapshotd.runtime import actor, clock
@@ -26,14 +26,17 @@ class ContentActor:
         *,
         driver: ports.Driver,
         policy: views.DriverPolicy,
+        limits: lanes.Limits,
         time: clock.Clock,
     ) -> None:
-        """Join the cache, the hands, the driver and the rules."""
+        """Join the cache, the hands, the driver and the rules; `limits` its calls at once."""
         self._cache = cache
         self._performer = performer
         self._driver = driver
         self._policy = policy
         self._time = time
+        self._limits = limits
+        self._lanes = lanes.Lanes(performer.wake)
         self._attempts = memory.Attempts()
         cache.subscribe(self._attempts.observe)
 
@@ -41,8 +44,18 @@ class ContentActor:
         """Take what appears from now on as new: the cache is complete, and nobody has called."""
         self._attempts.start()
 
+    def follow(self, policy: views.DriverPolicy) -> None:
+        """Go by another policy: the driver came back, and may be able to do other things."""
+        self._policy = policy
+
     async def reconcile(self, key: keys.Key) -> actor.Verdict:
         """Look, decide, call and perform until there is nothing to do now."""
+        try:
+            return await self._settled(key)
+        finally:
+            self._lanes.seen(key)
+
+    async def _settled(self, key: keys.Key) -> actor.Verdict:
         call: intents.Call | None = None
         answer: outcomes.Answer | None = None
         for _ in range(perform.MOST_ROUNDS):
@@ -58,7 +71,9 @@ class ContentActor:
                         | intents.DeleteSnapshot()
                         | intents.CheckSnapshot()
                     ):
-                        call, answer = intent, await self._call(view.content, intent)
+                        call, answer = intent, await self._call_in_turn(view.content, intent)
+                        if answer is None:
+                            return actor.Verdict()  # it is woken when it is its turn
                     case intents.Refresh():
                         raise TypeError(f"the driver's side reads no object again: {intent}")
                     case _:
@@ -70,7 +85,9 @@ class ContentActor:
     def look(self, key: keys.Key) -> intents.Decision:
         """Decide and do nothing: return what a reconcile of this content begins with."""
         view = self._view(key)
-        return intents.SETTLED if view is None else self._decide(view)
+        if view is None or key in self._lanes:
+            return intents.SETTLED
+        return self._decide(view)
 
     def _view(
         self,
@@ -108,6 +125,18 @@ class ContentActor:
         if decision.again is not None:
             self._attempts.polled(content)
         return actor.Verdict(after=decision.again)
+
+    async def _call_in_turn(
+        self, content: snapshots.VolumeSnapshotContent, call: intents.Call
+    ) -> outcomes.Answer | None:
+        """Call the driver, None if there is no room for the call now."""
+        room = self._limits.room_for(content)
+        if not self._lanes.enter(content.key, room):
+            return None
+        try:
+            return await self._call(content, call)
+        finally:
+            self._lanes.leave(room)
 
     async def _call(
         self, content: snapshots.VolumeSnapshotContent, call: intents.Call

@@ -40,7 +40,7 @@ class Performer:
         self._cache = cache
         self._writer = world.writer
         self._recorder = world.recorder
-        self._wake = wake
+        self.wake = wake
 
     async def write(self, intent: intents.Write) -> None:
         """Do one write, keep what it returned, and log it: it changed the cluster."""
@@ -75,7 +75,7 @@ class Performer:
             case intents.Announce():
                 self._recorder.announce(intent)
             case intents.Wake():
-                self._wake(intent.key)
+                self.wake(intent.key)
             case _:
                 await self.write(intent)
 

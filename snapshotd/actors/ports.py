@@ -48,7 +48,7 @@ class Driver(Protocol):
     async def check_snapshot(
         self, call: intents.CheckSnapshot, credentials: secrets.Credentials
     ) -> outcomes.Answer:
-        """CSI ListSnapshots by id: a SnapshotInfo, NotListed, or a Refusal."""
+        """CSI GetSnapshot, or ListSnapshots by id: a SnapshotInfo, NotListed, or a Refusal."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

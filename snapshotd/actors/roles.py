@@ -8,7 +8,7 @@ import typing
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Protocol
 
-from snapshotd.actors import binding, creation, perform, ports, protection
+from snapshotd.actors import binding, creation, lanes, perform, ports, protection
 from snapshotd.decide import intents, routing, views
 from snapshotd.model import keys, wire
 from snapshotd.runtime import actor
@@ -143,18 +143,29 @@ class Storage(Role):
         world: ports.World,
         driver: ports.Driver,
         policy: views.DriverPolicy,
+        limits: lanes.Limits | None = None,
     ) -> None:
         """Build the actor and have changes wake it; the cache needs `DRIVER_INDEXES`."""
         super().__init__(cache, queues)
         hands = perform.Performer(cache, world=world, wake=self.wake)
         self._contents = creation.ContentActor(
-            cache, hands, driver=driver, policy=policy, time=world.time
+            cache,
+            hands,
+            driver=driver,
+            policy=policy,
+            limits=limits or lanes.Limits(),
+            time=world.time,
         )
         cache.subscribe(self._route)
 
     def start(self) -> None:
         """Take what appears from now on as new: the cache is complete."""
         self._contents.start()
+
+    def driver_came_back(self, policy: views.DriverPolicy) -> None:
+        """Look at everything again, by what the driver can do now."""
+        self._contents.follow(policy)
+        self.wake_all()
 
     def reconciles(self) -> Iterator[tuple[keys.Kind, Reconcile]]:
         """Yield each kind with the reconcile of its keys."""

@@ -20,6 +20,7 @@ from snapshotd.runtime import clock as clocks
 
 CREATE_DELETE_SNAPSHOT = "CREATE_DELETE_SNAPSHOT"
 LIST_SNAPSHOTS = "LIST_SNAPSHOTS"
+GET_SNAPSHOT = "GET_SNAPSHOT"
 _PROBE_SECONDS = 1.0  # between two probes, as the reference's
 
 
@@ -37,6 +38,7 @@ class Driver:
     def __init__(self, link: connection.Connection) -> None:
         """Use this connection; nothing is sent yet."""
         self._link = link
+        self._gets = False
         identity = csi_pb2_grpc.IdentityStub(link.channel)
         controller = csi_pb2_grpc.ControllerStub(link.channel)
         # The stubs of an aio channel are asynchronous; only the generated types do not know it.
@@ -66,7 +68,7 @@ class Driver:
             await time.sleep(_PROBE_SECONDS)
 
     async def capabilities(self) -> frozenset[str]:
-        """Return the names of what the controller service can do."""
+        """Return the names of what the controller service can do; GetSnapshot is used if it can."""
         answer: csi_pb2.ControllerGetCapabilitiesResponse = await self._must(
             "Controller/ControllerGetCapabilities",
             self._controller.ControllerGetCapabilities,
@@ -75,7 +77,9 @@ class Driver:
         name = csi_pb2.ControllerServiceCapability.RPC.Type.Name
         known = csi_pb2.ControllerServiceCapability.RPC.Type.values()
         types = [each.rpc.type for each in answer.capabilities]
-        return frozenset(name(each) for each in types if each in known)
+        able = frozenset(name(each) for each in types if each in known)
+        self._gets = GET_SNAPSHOT in able
+        return able
 
     async def create_snapshot(
         self, call: intents.CreateSnapshot, credentials: secrets.Credentials
@@ -113,7 +117,9 @@ class Driver:
     async def check_snapshot(
         self, call: intents.CheckSnapshot, credentials: secrets.Credentials
     ) -> outcomes.Answer:
-        """CSI ListSnapshots of one snapshot_id."""
+        """CSI GetSnapshot where the driver has it, else ListSnapshots of one snapshot_id."""
+        if self._gets:
+            return await self._get_snapshot(call, credentials)
         request = csi_pb2.ListSnapshotsRequest(
             snapshot_id=call.handle, secrets=credentials.reveal()
         )
@@ -125,6 +131,19 @@ class Driver:
         if not answer.entries:
             return outcomes.NotListed()
         return _info(answer.entries[0].snapshot)
+
+    async def _get_snapshot(
+        self, call: intents.CheckSnapshot, credentials: secrets.Credentials
+    ) -> outcomes.Answer:
+        request = csi_pb2.GetSnapshotRequest(snapshot_id=call.handle, secrets=credentials.reveal())
+        answer = await self._ask(
+            "Controller/GetSnapshot", self._controller.GetSnapshot, request, credentials
+        )
+        if isinstance(answer, outcomes.Refusal):
+            # CSI spec, GetSnapshot: NOT_FOUND says that there is none, as an empty list does.
+            absent = answer.code is outcomes.Code.NOT_FOUND
+            return outcomes.NotListed() if absent else answer
+        return _info(answer.snapshot)
 
     async def create_volume(
         self,

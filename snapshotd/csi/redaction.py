@@ -4,6 +4,8 @@ The proto source marks the fields that hold secrets, as the specification's does
 their values are never shown, and a driver that repeats one in its error is not repeated.
 """
 
+import base64
+
 from google.protobuf import json_format, message
 
 from snapshotd.csi._pb import csi_pb2
@@ -25,8 +27,9 @@ def shown(request: message.Message) -> dict[str, object]:
 
 
 def without(credentials: secrets.Credentials, text: str) -> str:
-    """Return a driver's words without the values that it was sent."""
-    for value in sorted(credentials.reveal().values(), key=len, reverse=True):
-        if len(value) >= _SHORTEST:
-            text = text.replace(value, HIDDEN)
+    """Return a driver's words without the values that it was sent, as they are or as base64."""
+    values = {value for value in credentials.reveal().values() if len(value) >= _SHORTEST}
+    coded = {base64.b64encode(value.encode()).decode().rstrip("=") for value in values}
+    for value in sorted(values | coded, key=len, reverse=True):
+        text = text.replace(value, HIDDEN)
     return text

@@ -40,7 +40,7 @@ def _ask(view: views.ContentView, policy: views.DriverPolicy, now: float) -> int
     content = view.content
     given = content.spec.source.snapshot_handle
     handle = given or content.handle
-    if handle and policy.can_list:
+    if handle and policy.can_check:
         return intents.Decision(intents=(calls.check(view, handle),))
     if given:
         # Nobody can be asked: what was given is taken as it is (reference, GetSnapshotStatus).

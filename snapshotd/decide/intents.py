@@ -135,7 +135,7 @@ class DeleteSnapshot(Intent, frozen=True, gc=False):
 
 
 class CheckSnapshot(Intent, frozen=True, gc=False):
-    """Ask the driver for one snapshot's state by its handle (ListSnapshots)."""
+    """Ask the driver for one snapshot's state by its handle (GetSnapshot, or ListSnapshots)."""
 
     handle: str
     credentials: secrets.SecretReference | None = None

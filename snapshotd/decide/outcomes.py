@@ -78,30 +78,47 @@ class NotSent(msgspec.Struct, frozen=True, gc=False):
 
 Answer = SnapshotInfo | Refusal | Deleted | NotListed | NotSent
 
-# Codes after which a snapshot may exist all the same, or is on its way. All others are definite:
-# the CSI spec ("Error Scheme" and the table under CreateSnapshot) gives each a cause that precedes
-# the cutting.
-_NOT_DEFINITE = {
-    # The call may have reached the driver: the CO asks again under the same name.
+# What each code says of the snapshot, by the clause of the CSI spec (v1.12) that gives it its
+# meaning. The spec's rule of idempotency stands above all: a plugin that holds a snapshot of this
+# name "MUST reply 0 OK" ("CreateSnapshot"), so a definite failure says that it holds none.
+_MEANINGS = {
+    # "Error Scheme", timeouts and cancellation: the plugin may go on after the caller gave up, so
+    # the CO asks again under the same name.
     Code.CANCELLED: Meaning.UNKNOWN,
     Code.DEADLINE_EXCEEDED: Meaning.UNKNOWN,
+    # "Error Scheme": the plugin is not running, or cannot be reached; the call may have reached it.
     Code.UNAVAILABLE: Meaning.UNKNOWN,
-    # Drivers that crashed half way answer so as well as drivers that failed cleanly. The reference
-    # takes both as final and may leak; we report them as failures and ask once more before we let
-    # go of the content.
+    # No clause: gRPC's own words for a plugin that broke. Drivers that crashed half way answer so
+    # as well as drivers that failed cleanly. The reference takes these as final and may leak; we
+    # report them as failures and ask once more before we let go of the content.
     Code.UNKNOWN: Meaning.DOUBTFUL,
     Code.INTERNAL: Meaning.DOUBTFUL,
     Code.DATA_LOSS: Meaning.DOUBTFUL,
-    # "Operation pending for snapshot": another call is at work on this name.
+    # "CreateSnapshot Errors", operation pending for snapshot: another call is at work on this name.
     Code.ABORTED: Meaning.BUSY,
-    # "Not enough space", or a limit of calls; reference issue 1434.
+    # "CreateSnapshot Errors", not enough space to create snapshot; drivers use it for limits of
+    # calls, too (reference issue 1434).
     Code.RESOURCE_EXHAUSTED: Meaning.BUSY,
+    # "Error Scheme", missing or invalid field: the request was not looked into.
+    Code.INVALID_ARGUMENT: Meaning.FINAL,
+    # "CreateSnapshot Errors", snapshot already exists but is incompatible: none of ours is made.
+    Code.ALREADY_EXISTS: Meaning.FINAL,
+    # "Error Scheme", the plugin does not implement the call.
+    Code.UNIMPLEMENTED: Meaning.FINAL,
+    # "Error Scheme", the caller is not allowed to, or its credentials are not valid.
+    Code.PERMISSION_DENIED: Meaning.FINAL,
+    Code.UNAUTHENTICATED: Meaning.FINAL,
+    # "Error Scheme", what the call refers to (the source volume) does not exist, is not in a state
+    # to be cut, or has a parameter out of its range: found before anything is cut.
+    Code.NOT_FOUND: Meaning.FINAL,
+    Code.FAILED_PRECONDITION: Meaning.FINAL,
+    Code.OUT_OF_RANGE: Meaning.FINAL,
 }
 
 
 def meaning(code: Code) -> Meaning:
     """Return what this code, in answer to CreateSnapshot, tells about the snapshot."""
-    return _NOT_DEFINITE.get(code, Meaning.FINAL)
+    return _MEANINGS[code]
 
 
 class Attempt(enum.Enum):

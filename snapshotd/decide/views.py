@@ -23,10 +23,13 @@ class ClusterPolicy(msgspec.Struct, frozen=True):
 
 
 class DriverPolicy(msgspec.Struct, frozen=True):
-    """How the sidecar role decides; times in seconds."""
+    """How the sidecar role decides; times in seconds.
+
+    `can_check`: the driver can be asked for one snapshot (GetSnapshot, or ListSnapshots by id).
+    """
 
     driver: str
-    can_list: bool = False
+    can_check: bool = False
     name_prefix: str = "snapshot"
     name_uuid_length: int = -1
     extra_create_metadata: bool = False

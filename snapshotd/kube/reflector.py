@@ -10,6 +10,7 @@ The watch is a class and not a generator, since a cancel scope must not be held 
 
 import dataclasses
 import random
+from collections.abc import Callable
 from typing import Final, NoReturn
 
 import anyio
@@ -31,19 +32,23 @@ _LIST_WITHIN: Final = 60.0  # seconds for one page
 _TOO_SHORT: Final = 5.0  # seconds: an end sooner than this is a failure, lest we come back at once
 _GIVE_UP: Final = 8  # failures in a row after which a version is held to be of no use
 _SHOWN: Final = 80  # bytes of garbage in a log
+_NOT_SELECTABLE: Final = "field label not supported"  # as API servers say it (400 BadRequest)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Scope:
     """What to watch: a kind, in one namespace or all (''), by selectors.
 
-    `optional`: the work goes on where the server does not serve the kind, or not to us.
+    `optional`: the work goes on where the server does not serve the kind, or not to us. `keep`
+    says which objects are wanted: it stands in for a field selector that the server does not know
+    (a CustomResourceDefinition without `selectableFields`).
     """
 
     kind: keys.Kind
     namespace: str = ""
     label_selector: str = ""
     field_selector: str = ""
+    keep: Callable[[wire.Object], bool] | None = None
     optional: bool = False
 
     def query(self) -> dict[str, str]:
@@ -115,7 +120,19 @@ class Reflector:
                     await self._list()
                 await self._watch()
             except errors.SnapshotdError as error:
+                if self._selects_for_itself(error):
+                    continue
                 await self._clock.sleep(self._settle(error))
+
+    def _selects_for_itself(self, error: errors.SnapshotdError) -> bool:
+        """Go on without the field selector if the server does not know it; say whether so."""
+        scope = self._scope
+        if scope.keep is None or not scope.field_selector or _NOT_SELECTABLE not in str(error):
+            return False
+        log.info("field_not_selectable", kind=str(scope.kind), selector=scope.field_selector)
+        self._scope = dataclasses.replace(scope, field_selector="")
+        self._version = ""
+        return True
 
     def _settle(self, error: errors.SnapshotdError) -> float:
         """Take note of a failure and return the seconds to wait."""
@@ -126,11 +143,13 @@ class Reflector:
             self._version = ""
         self._trouble = str(error)
         if self._scope.optional and isinstance(error, errors.Gone | errors.Refused):
+            if not self.synced.is_set():
+                log.info("goes_on_without", kind=str(self._scope.kind), why=_without(error))
             self.synced.set()
         # Any single end of a watch is ordinary: it counts when the next attempt fails as well
         expected = failures == 1 and self.synced.is_set()
         if self._scope.optional and isinstance(error, errors.Gone):
-            expected = failures > 1  # told once: not every server has it
+            expected = True  # not every server has it
         told = log.debug if expected or failures % 10 not in {1, 2} else log.warning
         told(
             "reflector_failed",
@@ -182,7 +201,9 @@ class Reflector:
     def _listed(self, raw: msgspec.Raw) -> wire.Object | None:
         """Return a listed object; one that cannot be read stays in the cache as it was."""
         decoded = self._decode(raw)
-        return self._store.get(self._key(_sketch(raw))) if decoded is None else decoded
+        if decoded is None:
+            return self._store.get(self._key(_sketch(raw)))
+        return decoded if self._wanted(decoded) else None
 
     async def _watch(self) -> None:
         seconds = int(random.uniform(self._timing.shortest, self._timing.longest))  # noqa: S311
@@ -240,8 +261,14 @@ class Reflector:
         if decoded is None:
             self._version = _sketch(raw).resource_version or self._version
             return
-        self._store.put(decoded)
         self._version = decoded.metadata.resource_version
+        if self._wanted(decoded):
+            self._store.put(decoded)
+        else:
+            self._store.remove(decoded.key, _number(self._version))
+
+    def _wanted(self, obj: wire.Object) -> bool:
+        return self._scope.keep is None or self._scope.keep(obj)
 
     def _decode(self, raw: msgspec.Raw) -> wire.Object | None:
         try:
@@ -260,6 +287,11 @@ def _sketch(raw: msgspec.Raw) -> meta.ObjectReference:
         return _sketches.decode(raw).metadata
     except (msgspec.DecodeError, ValueError):
         return meta.ObjectReference()
+
+
+def _without(error: errors.SnapshotdError) -> str:
+    served = "the API server does not serve it" if isinstance(error, errors.Gone) else str(error)
+    return f"{served}; it is asked again now and then"
 
 
 def _number(version: str) -> int:

@@ -11,7 +11,7 @@ from snapshotd.model import names, snapshots
 
 CREATE = intents.CreateSnapshot(name="snapshot-uid-1", source_volume="vol")
 MARKED = {names.BEING_CREATED_ANNOTATION: names.MARK}
-LISTS = msgspec.structs.replace(objects.DRIVER_POLICY, can_list=True)
+LISTS = msgspec.structs.replace(objects.DRIVER_POLICY, can_check=True)
 
 
 def decide(policy: views.DriverPolicy = objects.DRIVER_POLICY, **fields: Any) -> intents.Decision:

@@ -368,7 +368,7 @@ class Process:
                 queues,
                 world=world,
                 driver=storage,
-                policy=views.DriverPolicy(DRIVER, can_list=can_list),
+                policy=views.DriverPolicy(DRIVER, can_check=can_list),
             )
         self._reconciles = dict(self.role.reconciles())
         self._read = len(api.changes)
