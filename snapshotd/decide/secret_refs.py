@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from snapshotd import errors
 from snapshotd.model import names, secrets
 
-_TOKEN = re.compile(r"\$\{([^}]*)\}|\$([A-Za-z_][A-Za-z0-9_.]*)")
+# As Go's os.Expand reads them, with which the reference fills templates in: ${name}, $name, and
+# the shell's special one-letter names.
+_TOKEN = re.compile(r"\$\{([^}]*)\}|\$([*#$@!?0-9-]|[A-Za-z_][A-Za-z0-9_]*)")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 

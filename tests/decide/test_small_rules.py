@@ -23,7 +23,7 @@ def resolve(name: str, namespace: str) -> tuple[str, str]:
     [
         ("plain", "space", ("space", "plain")),
         ("${volumesnapshot.name}", "${volumesnapshot.namespace}", ("ns", "s")),
-        ("$volumesnapshotcontent.name", "x-${volumesnapshotcontent.name}", ("x-c", "c")),
+        ("${volumesnapshotcontent.name}", "x-${volumesnapshotcontent.name}", ("x-c", "c")),
         ("a.${volumesnapshot.namespace}.b", "x", ("x", "a.ns.b")),
     ],
 )
@@ -37,6 +37,11 @@ def test_templates_are_filled_in(name: str, namespace: str, expected: tuple[str,
         ("${pvc.name}", "x", "invalid tokens"),
         ("x", "${volumesnapshot.name}", "invalid tokens"),
         ("${volumesnapshot.annotations['a']}", "x", "invalid tokens"),
+        # Go's names hold no dots, so this one is `volumesnapshotcontent`, which means nothing
+        ("$volumesnapshotcontent.name", "x", r"invalid tokens: \['volumesnapshotcontent'\]"),
+        ("$$", "x", r"invalid tokens: \['\$'\]"),
+        ("$1", "x", r"invalid tokens: \['1'\]"),
+        ("a$", "x", "not a valid secret name"),
         ("Not Valid", "x", "not a valid secret name"),
         ("x" * 254, "x", "not a valid secret name"),
         ("x", "not.a.label", "not a valid namespace"),
