@@ -1,4 +1,4 @@
-"""Around every call: faults that were planned, and failures of the file system as status codes.
+"""Around every call: planned faults, fields that cannot be, failures of the file system.
 
 The invariant: whatever the file system says, a caller gets a code of the specification, and the
 words of the operating system; never a Python exception's name.
@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import grpc
 
-from snapshotd.devcluster.hostpath import faults, workshop
+from snapshotd.devcluster.hostpath import faults, fields, workshop
 
 Handler = Callable[[Any, Any], Awaitable[Any]]
 
@@ -53,6 +53,8 @@ class Interceptor(grpc.aio.ServerInterceptor):
         await anyio.sleep(fault.latency)
         if not fault.lose_answer:
             await self._fail(fault, method, context)
+        if told := fields.complaint(request):
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, told)
         try:
             answer = await handler(request, context)
         except workshop.Busy as busy:

@@ -32,8 +32,9 @@ _CAPABILITIES = (
     "CLONE_VOLUME",
     "GET_SNAPSHOT",
 )
+_MODES = range(1, 6)  # all access modes but those of the capability SINGLE_NODE_MULTI_WRITER
 _DEFAULT_SIZE = 1 << 30  # bytes
-_TOKEN = re.compile(r"(\d+)/(.+)")
+_TOKEN = re.compile(r"(-?[0-9]{1,28})/([0-9a-f]{64})")  # of `shelf.order`
 
 
 async def _fail(context: Context, code: grpc.StatusCode, message: str) -> NoReturn:
@@ -124,23 +125,25 @@ class Controller(csi_pb2_grpc.ControllerServicer):
         return csi_pb2.ListVolumesResponse(entries=entries, next_token=token)
 
     async def GetCapacity(self, request: Any, context: Context) -> Any:  # noqa: N802
-        """Tell what the file system has left."""
-        del request, context
+        """Tell what the file system has left for volumes such as these."""
+        await _check_capabilities(request, context)
+        if _unsupported(request.volume_capabilities):
+            return csi_pb2.GetCapacityResponse(available_capacity=0)
         left = shutil.disk_usage(self._volumes.path("")).free
         return csi_pb2.GetCapacityResponse(available_capacity=left)
 
     async def ValidateVolumeCapabilities(self, request: Any, context: Context) -> Any:  # noqa: N802
-        """Confirm file systems, and nothing else."""
+        """Confirm what a directory can be used as, and nothing else."""
         if not request.volume_id or not request.volume_capabilities:
             await _invalid(context, "volume_id and volume_capabilities are needed")
+        await _check_capabilities(request, context)
         if self._volumes.find(request.volume_id) is None:
             why = f"volume {request.volume_id} does not exist"
             await _fail(context, grpc.StatusCode.NOT_FOUND, why)
         answer = csi_pb2.ValidateVolumeCapabilitiesResponse()
-        if all(each.HasField("mount") for each in request.volume_capabilities):
+        answer.message = _unsupported(request.volume_capabilities)
+        if not answer.message:
             answer.confirmed.volume_capabilities.extend(request.volume_capabilities)
-        else:
-            answer.message = "only mounted volumes are supported: a volume is a directory"
         return answer
 
     async def CreateSnapshot(self, request: Any, context: Context) -> Any:  # noqa: N802
@@ -249,8 +252,13 @@ async def _check_new_volume(request: Any, context: Context) -> None:
     if not request.name or not request.volume_capabilities:
         missing = "volume_capabilities" if request.name else "name"
         await _invalid(context, f"{missing} is missing")
-    if not all(each.HasField("mount") for each in request.volume_capabilities):
-        await _invalid(context, "only mounted volumes are supported: a volume is a directory")
+    await _check_capabilities(request, context)
+    if why := _unsupported(request.volume_capabilities):
+        await _invalid(context, why)
+    unsupported = {"accessibility_requirements", "mutable_parameters"}  # we tell no such capability
+    for field, _ in request.ListFields():
+        if field.name in unsupported:
+            await _invalid(context, f"{field.name} is not supported")
     source = request.volume_content_source
     if request.HasField("volume_content_source") and not (
         source.snapshot.snapshot_id or source.volume.volume_id
@@ -259,6 +267,22 @@ async def _check_new_volume(request: Any, context: Context) -> None:
     wanted = request.capacity_range
     if wanted.required_bytes < 0 or wanted.limit_bytes < 0:
         await _invalid(context, "capacity_range is negative")
+
+
+async def _check_capabilities(request: Any, context: Context) -> None:
+    """Refuse volume capabilities that lack what each must have (CSI spec, `VolumeCapability`)."""
+    for each in request.volume_capabilities:
+        if not each.WhichOneof("access_type") or not each.access_mode.mode:
+            await _invalid(context, "a volume capability needs an access_type and an access_mode")
+
+
+def _unsupported(capabilities: Sequence[Any]) -> str:
+    """Return why a directory cannot be used so, '' if it can."""
+    if not all(each.HasField("mount") for each in capabilities):
+        return "only mounted volumes are supported: a volume is a directory"
+    if any(each.access_mode.mode not in _MODES for each in capabilities):
+        return "an access mode that needs a capability of its own is not supported"
+    return ""
 
 
 async def _size(wanted: Any, origin: shelf.Record | None, context: Context) -> int:
@@ -302,8 +326,8 @@ async def _page(
     page = rest[: request.max_entries or None]
     if len(page) == len(rest):
         return page, ""
-    created, handle = shelf.order(page[-1])
-    return page, f"{created}/{handle}"
+    created, digest = shelf.order(page[-1])
+    return page, f"{created}/{digest}"
 
 
 def _volume(record: shelf.Record) -> csi_pb2.Volume:

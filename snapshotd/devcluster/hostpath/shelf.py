@@ -11,6 +11,7 @@ makes it exist. A folder that somebody put into `volumes` or `snapshots` by hand
 one that somebody removed by hand is gone.
 """
 
+import hashlib
 import os
 import re
 import time
@@ -172,5 +173,8 @@ class Shelf:
 
 
 def order(record: Record) -> tuple[int, str]:
-    """Return the place of a record in every list: what is made later comes later."""
-    return record.created, record.handle
+    """Return the place of a record in every list: what is made later comes later.
+
+    Of one moment's, a digest decides: unlike a handle it always fits into a page's token.
+    """
+    return record.created, hashlib.sha256(record.handle.encode()).hexdigest()

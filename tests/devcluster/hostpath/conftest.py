@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import csi_plugin
 import grpc
 import pytest
 
@@ -24,8 +25,7 @@ class Client:
         self.identity: Any = csi_pb2_grpc.IdentityStub(channel)
 
     async def volume(self, name: str = "vol", snapshot: str = "") -> str:
-        mount = csi_pb2.VolumeCapability(mount=csi_pb2.VolumeCapability.MountVolume())
-        request = csi_pb2.CreateVolumeRequest(name=name, volume_capabilities=[mount])
+        request = csi_pb2.CreateVolumeRequest(name=name, volume_capabilities=[csi_plugin.mount()])
         if snapshot:
             request.volume_content_source.snapshot.snapshot_id = snapshot
         return str((await self.stub.CreateVolume(request)).volume.volume_id)

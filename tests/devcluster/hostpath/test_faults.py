@@ -135,7 +135,7 @@ async def test_what_the_file_system_says_becomes_a_code(
         raise error
 
     with pytest.raises(Refused) as told:
-        await around._call("CreateSnapshot", handler, None, Context())
+        await around._call("CreateSnapshot", handler, PROBE, Context())
     assert told.value.args[0] is grpc.StatusCode[code]
     assert told.value.args[1].endswith(words)
 

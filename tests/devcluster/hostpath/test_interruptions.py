@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+import csi_plugin
 import grpc
 import pytest
 
@@ -184,8 +185,7 @@ def test_a_record_that_is_not_ours_is_told(tmp_path: Path) -> None:
 async def test_a_clone_is_a_copy_of_a_volume(client: Any) -> None:
     volume = await client.volume()
     (client.tree("volumes", volume) / "file").write_text("content")
-    mount = csi_pb2.VolumeCapability(mount=csi_pb2.VolumeCapability.MountVolume())
-    request = csi_pb2.CreateVolumeRequest(name="clone", volume_capabilities=[mount])
+    request = csi_pb2.CreateVolumeRequest(name="clone", volume_capabilities=[csi_plugin.mount()])
     request.volume_content_source.volume.volume_id = volume
     made = (await client.stub.CreateVolume(request)).volume
     assert made.content_source.volume.volume_id == volume

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import csi_plugin
 import grpc
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
@@ -206,15 +207,13 @@ async def test_a_snapshot_that_is_not_ready_cannot_be_restored(client: Any) -> N
     volume = await client.volume()
     client.driver.faults.plan = faults.Plan(ready_after=3600)
     snapshot = await client.cut(volume)
-    mount = csi_pb2.VolumeCapability(mount=csi_pb2.VolumeCapability.MountVolume())
-    request = csi_pb2.CreateVolumeRequest(name="new", volume_capabilities=[mount])
+    request = csi_pb2.CreateVolumeRequest(name="new", volume_capabilities=[csi_plugin.mount()])
     request.volume_content_source.snapshot.snapshot_id = snapshot.snapshot_id
     assert await client.refused(client.stub.CreateVolume, request) is grpc.StatusCode.UNAVAILABLE
 
 
 async def test_a_block_volume_is_refused(client: Any) -> None:
-    block = csi_pb2.VolumeCapability(block=csi_pb2.VolumeCapability.BlockVolume())
-    request = csi_pb2.CreateVolumeRequest(name="b", volume_capabilities=[block])
+    request = csi_pb2.CreateVolumeRequest(name="b", volume_capabilities=[csi_plugin.block()])
     code = await client.refused(client.stub.CreateVolume, request)
     assert code is grpc.StatusCode.INVALID_ARGUMENT
 

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
+import csi_plugin
 import grpc
 import pytest
 from hypothesis import given, strategies
@@ -14,8 +15,9 @@ GIB = 1 << 30
 
 
 def asked(name: str = "vol", **fields: Any) -> Any:
-    mount = csi_pb2.VolumeCapability(mount=csi_pb2.VolumeCapability.MountVolume())
-    return csi_pb2.CreateVolumeRequest(name=name, volume_capabilities=[mount], **fields)
+    return csi_pb2.CreateVolumeRequest(
+        name=name, volume_capabilities=[csi_plugin.mount()], **fields
+    )
 
 
 def sized(required: int = 0, limit: int = 0) -> Any:
@@ -146,8 +148,7 @@ async def test_volumes_are_listed_page_by_page(client: Any) -> None:
 
 async def test_capabilities_are_confirmed_for_file_systems_alone(client: Any) -> None:
     volume = await client.volume()
-    mount = csi_pb2.VolumeCapability(mount=csi_pb2.VolumeCapability.MountVolume())
-    block = csi_pb2.VolumeCapability(block=csi_pb2.VolumeCapability.BlockVolume())
+    mount, block = csi_plugin.mount(), csi_plugin.block()
     ask = csi_pb2.ValidateVolumeCapabilitiesRequest
     validate = client.stub.ValidateVolumeCapabilities
     yes = await validate(ask(volume_id=volume, volume_capabilities=[mount]))

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import anyio
 import anyio.abc
 import anyio.to_thread
+import csi_plugin
 import pytest
 import structlog.testing
 
@@ -81,8 +82,7 @@ async def test_every_call_claims_what_it_makes_and_what_it_copies(tmp_path: Path
             trouble=faults.Faults(tmp_path / "faults.json"),
             shop=watched,
         )
-        mount = csi_pb2.VolumeCapability(mount=csi_pb2.VolumeCapability.MountVolume())
-        new = csi_pb2.CreateVolumeRequest(name="vol", volume_capabilities=[mount])
+        new = csi_pb2.CreateVolumeRequest(name="vol", volume_capabilities=[csi_plugin.mount()])
         volume = (await controller.CreateVolume(new, None)).volume.volume_id
         cut = csi_pb2.CreateSnapshotRequest(name="snap", source_volume_id=volume)
         snapshot = (await controller.CreateSnapshot(cut, None)).snapshot.snapshot_id
