@@ -5,6 +5,8 @@ their values are never shown, and a driver that repeats one in its error is not 
 """
 
 import base64
+import json
+from collections.abc import Iterator
 
 from google.protobuf import json_format, message
 
@@ -27,9 +29,24 @@ def shown(request: message.Message) -> dict[str, object]:
 
 
 def without(credentials: secrets.Credentials, text: str) -> str:
-    """Return a driver's words without the values that it was sent, as they are or as base64."""
-    values = {value for value in credentials.reveal().values() if len(value) >= _SHORTEST}
-    coded = {base64.b64encode(value.encode()).decode().rstrip("=") for value in values}
-    for value in sorted(values | coded, key=len, reverse=True):
-        text = text.replace(value, HIDDEN)
+    """Return a driver's words without the values that it was sent, in any shape it may give them.
+
+    As they are; without the white space around them, which a driver may have cut off; quoted, as
+    Go's `%q` and JSON show them; and each of these as base64, of either alphabet.
+    """
+    values = {shape for value in credentials.reveal().values() for shape in (value, value.strip())}
+    long = {value for value in values if len(value.strip()) >= _SHORTEST}
+    shapes = {shape for value in long for shape in (value, *_quoted(value), *_coded(value))}
+    for shape in sorted(shapes, key=len, reverse=True):
+        text = text.replace(shape, HIDDEN)
     return text
+
+
+def _quoted(value: str) -> Iterator[str]:
+    for ascii_only in (True, False):
+        yield json.dumps(value, ensure_ascii=ascii_only)[1:-1]
+
+
+def _coded(value: str) -> Iterator[str]:
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        yield encode(value.encode()).decode().rstrip("=")

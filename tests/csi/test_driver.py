@@ -1,18 +1,18 @@
 """The CSI client against a real gRPC server: every code, deadlines, cancellation, restarts."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import anyio
 import grpc
 import pytest
+import scripted_driver
 import structlog.testing
+from scripted_driver import Scripted
 
 from snapshotd import errors
 from snapshotd.csi import connection, driver, redaction
 from snapshotd.csi import errors as codes
-from snapshotd.csi._pb import csi_pb2, csi_pb2_grpc
+from snapshotd.csi._pb import csi_pb2
 from snapshotd.decide import intents, outcomes
 from snapshotd.model import secrets
 from snapshotd.runtime import clock
@@ -21,99 +21,6 @@ CREATE = intents.CreateSnapshot(name="snap", source_volume="vol", parameters={"a
 DELETE = intents.DeleteSnapshot("handle")
 CHECK = intents.CheckSnapshot("handle")
 FAILURES = [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK]
-
-
-class Scripted(csi_pb2_grpc.ControllerServicer, csi_pb2_grpc.IdentityServicer):
-    """A driver that says what it is told to."""
-
-    def __init__(self) -> None:
-        self.code: grpc.StatusCode | None = None
-        self.hangs = False
-        self.requests: list[Any] = []
-        self.asked = anyio.Event()
-        self.snapshot = csi_pb2.Snapshot(snapshot_id="handle", source_volume_id="vol")
-        self.entries = [csi_pb2.ListSnapshotsResponse.Entry(snapshot=self.snapshot)]
-        self.name = "scripted.example.com"
-        self.unready = 0
-        self.words = "in the driver's own words"
-
-    async def _answer(self, request: Any, context: Any, response: Any) -> Any:
-        self.requests.append(request)
-        self.asked.set()
-        if self.hangs:
-            await anyio.sleep_forever()
-        if self.code is not None:
-            await context.abort(self.code, self.words)
-        return response
-
-    async def CreateSnapshot(self, request: Any, context: Any) -> Any:  # noqa: N802 - CSI's
-        response = csi_pb2.CreateSnapshotResponse(snapshot=self.snapshot)
-        return await self._answer(request, context, response)
-
-    async def DeleteSnapshot(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return await self._answer(request, context, csi_pb2.DeleteSnapshotResponse())
-
-    async def ListSnapshots(self, request: Any, context: Any) -> Any:  # noqa: N802
-        response = csi_pb2.ListSnapshotsResponse(entries=self.entries)
-        return await self._answer(request, context, response)
-
-    async def CreateVolume(self, request: Any, context: Any) -> Any:  # noqa: N802
-        volume = csi_pb2.Volume(volume_id="new", capacity_bytes=7, volume_context={"on": "a"})
-        response = csi_pb2.CreateVolumeResponse(volume=volume)
-        return await self._answer(request, context, response)
-
-    async def DeleteVolume(self, request: Any, context: Any) -> Any:  # noqa: N802
-        return await self._answer(request, context, csi_pb2.DeleteVolumeResponse())
-
-    async def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802
-        response = csi_pb2.GetPluginInfoResponse(name=self.name)
-        return await self._answer(request, context, response)
-
-    async def Probe(self, request: Any, context: Any) -> Any:  # noqa: N802
-        response = csi_pb2.ProbeResponse()
-        if self.unready:
-            self.unready -= 1
-            response.ready.value = False
-        return await self._answer(request, context, response)
-
-    async def ControllerGetCapabilities(self, request: Any, context: Any) -> Any:  # noqa: N802
-        rpc = csi_pb2.ControllerServiceCapability.RPC
-        types = [rpc.CREATE_DELETE_SNAPSHOT, rpc.LIST_SNAPSHOTS, 999]
-        capability = csi_pb2.ControllerServiceCapability
-        response = csi_pb2.ControllerGetCapabilitiesResponse(
-            capabilities=[capability(rpc=rpc(type=each)) for each in types]  # type: ignore[arg-type]
-        )
-        return await self._answer(request, context, response)
-
-
-@pytest.fixture(scope="module", autouse=True)
-async def one_loop() -> AsyncIterator[None]:
-    """Keep one event loop for all tests here: grpc's poller outlives a loop that is closed."""
-    yield  # noqa: PT022 - only a generator keeps the loop
-
-
-@pytest.fixture
-async def scripted(tmp_path: Path) -> AsyncIterator[Scripted]:
-    servicer = Scripted()  # type: ignore[abstract]
-    server = await _serve(servicer, tmp_path / "csi.sock")
-    yield servicer
-    await server.stop(None)
-
-
-async def _serve(servicer: Scripted, socket: Path) -> Any:
-    server = grpc.aio.server()
-    csi_pb2_grpc.add_ControllerServicer_to_server(servicer, server)
-    csi_pb2_grpc.add_IdentityServicer_to_server(servicer, server)
-    server.add_insecure_port(f"unix://{socket}")
-    await server.start()
-    return server
-
-
-@pytest.fixture
-async def link(tmp_path: Path) -> AsyncIterator[connection.Connection]:
-    made = connection.Connection(str(tmp_path / "csi.sock"), timeout=10.0)
-    yield made
-    await made.close()
 
 
 @pytest.mark.parametrize("code", FAILURES, ids=lambda code: code.name)
@@ -242,9 +149,9 @@ async def test_a_cancelled_call_ends_its_scope_and_nothing_else(
 
 
 async def test_a_driver_that_comes_back_is_found_again(tmp_path: Path) -> None:
-    servicer = Scripted()  # type: ignore[abstract]
+    servicer = scripted_driver.scripted()
     socket = tmp_path / "csi.sock"
-    first = await _serve(servicer, socket)
+    first = await scripted_driver.serve(servicer, socket)
     link = connection.Connection(str(socket), timeout=10.0)
     using = driver.Driver(link)
     assert await using.identify() == "scripted.example.com"
@@ -253,7 +160,7 @@ async def test_a_driver_that_comes_back_is_found_again(tmp_path: Path) -> None:
     assert isinstance(lost, outcomes.Refusal)
     assert lost.code is outcomes.Code.UNAVAILABLE
     socket.unlink(missing_ok=True)
-    second = await _serve(servicer, socket)
+    second = await scripted_driver.serve(servicer, socket)
     await link.ready(30.0)
     assert await using.delete_snapshot(DELETE, secrets.NO_CREDENTIALS) == outcomes.Deleted()
     await link.close()
@@ -405,31 +312,3 @@ async def test_a_cancelled_call_is_not_counted_as_a_success(
     with anyio.move_on_after(0.02):
         await driver.Driver(link).delete_snapshot(DELETE, secrets.NO_CREDENTIALS)
     assert seen == ["CANCELLED"]
-
-
-async def test_a_watch_tells_of_each_loss_and_return_until_the_end(tmp_path: Path) -> None:
-    """Without any call being made: an idle sidecar must see its driver go."""
-    servicer = Scripted()  # type: ignore[abstract]
-    socket = tmp_path / "csi.sock"
-    link = connection.Connection(str(socket))
-    told, changes = anyio.create_memory_object_stream[bool](10)
-    with told, changes, anyio.fail_after(30):
-        async with anyio.create_task_group() as group:
-            group.start_soon(link.watch, told.send_nowait)
-            first = await _serve(servicer, socket)
-            assert await changes.receive()
-            await first.stop(None)
-            assert not await changes.receive()
-            second = await _serve(servicer, socket)
-            assert await changes.receive()
-            await link.close()  # and the watch ends of itself
-        await second.stop(None)
-
-
-async def test_a_cancelled_watch_ends_its_scope(
-    scripted: Scripted, link: connection.Connection
-) -> None:
-    del scripted
-    with anyio.move_on_after(0.05) as scope:
-        await link.watch(lambda _up: None)
-    assert scope.cancelled_caught
