@@ -118,7 +118,7 @@ class SnapshotActor:
                 return await self._performer.read(intent.key) is None
             case intents.CreateContent():
                 await self._create(intent)
-            case intents.CreateSnapshot() | intents.DeleteSnapshot() | intents.CheckSnapshot():
+            case intents.DriverCall():
                 raise TypeError(f"the controller calls no driver: {intent}")
             case _:
                 await self._performer.perform(intent)

@@ -66,11 +66,7 @@ class ContentActor:
             call = None
             for intent in decision.intents:
                 match intent:
-                    case (
-                        intents.CreateSnapshot()
-                        | intents.DeleteSnapshot()
-                        | intents.CheckSnapshot()
-                    ):
+                    case intents.DriverCall():
                         call, answer = intent, await self._call_in_turn(view.content, intent)
                         if answer is None:
                             return actor.Verdict()  # it is woken when it is its turn
@@ -110,7 +106,14 @@ class ContentActor:
             call=call,
             answer=answer if call is not None else None,
             polls=self._attempts.polls(content),
+            handles=self._handles() if isinstance(answer, outcomes.Found) else frozenset(),
         )
+
+    def _handles(self) -> frozenset[str]:
+        """Return every snapshot of the driver that a content stands for."""
+        every = self._cache.of_kind(keys.Kind.VOLUME_SNAPSHOT_CONTENT)
+        contents = (each for each in every if isinstance(each, snapshots.VolumeSnapshotContent))
+        return frozenset(each.handle or each.spec.source.snapshot_handle or "" for each in contents)
 
     def _decide(self, view: views.ContentView) -> intents.Decision:
         if view.content.metadata.deleting:
@@ -151,6 +154,8 @@ class ContentActor:
                 answer = await self._driver.delete_snapshot(call, credentials)
             case intents.CheckSnapshot():
                 answer = await self._driver.check_snapshot(call, credentials)
+            case intents.FindSnapshots():
+                answer = await self._driver.find_snapshots(call, credentials)
         log.info("called_driver", call=type(call).__name__, answer=_told(answer))
         return answer
 

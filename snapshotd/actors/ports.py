@@ -50,6 +50,11 @@ class Driver(Protocol):
     ) -> outcomes.Answer:
         """CSI GetSnapshot, or ListSnapshots by id: a SnapshotInfo, NotListed, or a Refusal."""
 
+    async def find_snapshots(
+        self, call: intents.FindSnapshots, credentials: secrets.Credentials
+    ) -> outcomes.Answer:
+        """CSI ListSnapshots of a volume, all pages: Found, or a Refusal."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class World:

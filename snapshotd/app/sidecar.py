@@ -124,6 +124,7 @@ class Sidecar(process.RoleProcess):
         csi = self._csi
         return views.DriverPolicy(
             driver=name,
+            can_list=drivers.LIST_SNAPSHOTS in able,
             can_check=not able.isdisjoint({drivers.LIST_SNAPSHOTS, drivers.GET_SNAPSHOT}),
             name_prefix=csi.snapshot_name_prefix,
             name_uuid_length=csi.snapshot_name_uuid_length,

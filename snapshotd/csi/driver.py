@@ -132,6 +132,28 @@ class Driver:
             return outcomes.NotListed()
         return _info(answer.entries[0].snapshot)
 
+    async def find_snapshots(
+        self, call: intents.FindSnapshots, credentials: secrets.Credentials
+    ) -> outcomes.Answer:
+        """CSI ListSnapshots of one source_volume_id, page after page."""
+        found: list[outcomes.SnapshotInfo] = []
+        token = ""
+        while True:
+            request = csi_pb2.ListSnapshotsRequest(
+                source_volume_id=call.source_volume,
+                starting_token=token,
+                secrets=credentials.reveal(),
+            )
+            answer = await self._ask(
+                "Controller/ListSnapshots", self._controller.ListSnapshots, request, credentials
+            )
+            if isinstance(answer, outcomes.Refusal):
+                return answer
+            found += [_info(entry.snapshot) for entry in answer.entries]
+            token = answer.next_token
+            if not token:
+                return outcomes.Found(tuple(found))
+
     async def _get_snapshot(
         self, call: intents.CheckSnapshot, credentials: secrets.Credentials
     ) -> outcomes.Answer:

@@ -47,6 +47,12 @@ def check(view: views.ContentView, handle: str) -> intents.CheckSnapshot:
     return intents.CheckSnapshot(handle, credentials)
 
 
+def find(content: snapshots.VolumeSnapshotContent) -> intents.FindSnapshots:
+    """Return the call that asks for all snapshots of a content's volume; raises `Invalid`."""
+    credentials = secret_refs.of_annotations(content.metadata.annotations)
+    return intents.FindSnapshots(content.spec.source.volume_handle or "", credentials)
+
+
 def being_created(content: snapshots.VolumeSnapshotContent) -> intents.UpdateMetadata | None:
     """Return the patch that marks a cut as begun and not ended, None if it is marked."""
     if names.BEING_CREATED_ANNOTATION in content.metadata.annotations:

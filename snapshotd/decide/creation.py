@@ -57,7 +57,7 @@ def _conclude(
             return _publish(view, answer, policy, now)
         case outcomes.Refusal():
             return _refused(view, answer, now)
-        case outcomes.NotListed() | outcomes.Deleted():
+        case outcomes.NotListed() | outcomes.Deleted() | outcomes.Found():
             handle = view.content.spec.source.snapshot_handle or view.content.handle
             return _failed(view, f"can not find snapshot for snapshotID {handle}", now)
         case outcomes.NotSent():

@@ -2,14 +2,17 @@
 
 The invariant: storage is touched only with policy Delete *and* the being-deleted mark *and* a
 deletionTimestamp; and a content whose cut is *unknown* is released only after the driver was asked
-once more under the same name, so that nothing is left behind.
+once more under the same name, and where it can list its snapshots is not taken at its word that
+there is none, so that nothing is left behind.
 """
 
 from typing import assert_never
 
 from snapshotd import errors
 from snapshotd.decide import calls, intents, outcomes, telling, views
-from snapshotd.model import names, snapshots
+from snapshotd.model import names, snapshots, times
+
+_SKEW = 300.0  # seconds by which the storage's clock may be behind the API server's
 
 
 def decide(view: views.ContentView, policy: views.DriverPolicy) -> intents.Decision:
@@ -22,7 +25,7 @@ def decide(view: views.ContentView, policy: views.DriverPolicy) -> intents.Decis
     if not _touches_storage(content):
         return _release(content)
     if view.answer is not None:
-        return _conclude(view, view.answer)
+        return _conclude(view, view.answer, policy)
     try:
         return _ask(view, policy)
     except errors.Invalid as error:
@@ -61,32 +64,72 @@ def _ask(view: views.ContentView, policy: views.DriverPolicy) -> intents.Decisio
         return _failed(content, str(error), backs_off=False)
 
 
-def _conclude(view: views.ContentView, answer: outcomes.Answer) -> intents.Decision:
+def _conclude(
+    view: views.ContentView, answer: outcomes.Answer, policy: views.DriverPolicy
+) -> intents.Decision:
     content = view.content
     match answer:
         case outcomes.Deleted() | outcomes.NotListed():
             return _release(content)
         case outcomes.SnapshotInfo():
             return intents.Decision(intents=(calls.delete(content, answer.handle),))
+        case outcomes.Found():
+            return _search(view, answer)
         case outcomes.NotSent():
             return _failed(content, f"Failed to get snapshot credentials: {answer.message}")
         case outcomes.Refusal() if isinstance(view.call, intents.CreateSnapshot):
-            return _not_found_out(view, answer)
+            return _refused(view, answer, policy)
+        case outcomes.Refusal() if isinstance(view.call, intents.FindSnapshots):
+            return _in_doubt(view, answer)
         case outcomes.Refusal():
             return _not_deleted(content, answer)
         case _:
             assert_never(answer)
 
 
-def _not_found_out(view: views.ContentView, refusal: outcomes.Refusal) -> intents.Decision:
+def _refused(
+    view: views.ContentView, refusal: outcomes.Refusal, policy: views.DriverPolicy
+) -> intents.Decision:
     """Release a content whose snapshot does not exist; keep it while a lost call is in doubt.
 
-    A driver that fails every call, and never lost one, was asked once more now: enough.
+    A driver that fails every call, and never lost one, was asked once more now: enough. Where one
+    may have been lost, and the driver can list, it is not taken at its word alone.
     """
     if view.attempt in {outcomes.Attempt.REFUSED, outcomes.Attempt.DOUBTFUL}:
         return _release(view.content)
+    if not outcomes.speaks_of_earlier_calls(refusal.code):
+        return _in_doubt(view, refusal)
+    if policy.can_list:
+        why = "asks the driver which snapshots of the volume there are"
+        return intents.Decision(intents=(calls.find(view.content),), why=why)
+    return _release(view.content)
+
+
+def _in_doubt(view: views.ContentView, refusal: outcomes.Refusal) -> intents.Decision:
     told = f"{refusal.code}: {refusal.message}"
     return _failed(view.content, f"Failed to find out whether a snapshot was made: {told}")
+
+
+def _search(view: views.ContentView, found: outcomes.Found) -> intents.Decision:
+    """Release a content unless a snapshot that nobody knows may be the one a lost call made."""
+    content = view.content
+    began = content.metadata.creation_timestamp
+    since = 0 if began is None else int((times.seconds(began) - _SKEW) * 1e9)
+    strays = [
+        each.handle
+        for each in found.snapshots
+        if each.handle not in view.handles
+        and (each.creation_time is None or each.creation_time >= since)
+    ]
+    if not strays:
+        return _release(content)
+    return _failed(
+        content,
+        "Failed to find out whether a snapshot was made: the driver refuses the call, and has "
+        f"snapshots of volume {content.spec.source.volume_handle} that belong to no "
+        f"VolumeSnapshotContent: {', '.join(sorted(strays))}. Delete what is not needed on the "
+        "storage system, or make a VolumeSnapshotContent for it",
+    )
 
 
 def _not_deleted(

@@ -13,6 +13,10 @@ class Intent(msgspec.Struct, frozen=True, gc=False):
     """What all intents share: being frozen data."""
 
 
+class DriverCall(Intent, frozen=True, gc=False):
+    """What the calls to a driver share: they belong to the driver's side, and have an answer."""
+
+
 class Target(msgspec.Struct, frozen=True, gc=False):
     """The object a write is for: never another incarnation of its name (`uid`).
 
@@ -112,7 +116,7 @@ class Wake(Intent, frozen=True, gc=False):
     key: keys.Key
 
 
-class CreateSnapshot(Intent, frozen=True, gc=False):
+class CreateSnapshot(DriverCall, frozen=True, gc=False):
     """Have the driver cut a snapshot, or say again what became of it: idempotent by name.
 
     `mark` is written when the call outlives `mark_after` seconds, so that a crash meanwhile leaves
@@ -127,24 +131,31 @@ class CreateSnapshot(Intent, frozen=True, gc=False):
     mark_after: float = 0.25
 
 
-class DeleteSnapshot(Intent, frozen=True, gc=False):
+class DeleteSnapshot(DriverCall, frozen=True, gc=False):
     """Have the driver delete a snapshot: idempotent, and done if it does not exist."""
 
     handle: str
     credentials: secrets.SecretReference | None = None
 
 
-class CheckSnapshot(Intent, frozen=True, gc=False):
+class CheckSnapshot(DriverCall, frozen=True, gc=False):
     """Ask the driver for one snapshot's state by its handle (GetSnapshot, or ListSnapshots)."""
 
     handle: str
     credentials: secrets.SecretReference | None = None
 
 
+class FindSnapshots(DriverCall, frozen=True, gc=False):
+    """Ask the driver for all snapshots of one volume (ListSnapshots)."""
+
+    source_volume: str
+    credentials: secrets.SecretReference | None = None
+
+
 Write = (
     UpdateMetadata | PrepareSnapshot | CreateContent | BindContent | DeleteContent | PublishStatus
 )
-Call = CreateSnapshot | DeleteSnapshot | CheckSnapshot
+Call = CreateSnapshot | DeleteSnapshot | CheckSnapshot | FindSnapshots
 Anything = Write | Refresh | Announce | Wake | Call
 
 

@@ -70,13 +70,19 @@ class NotListed(msgspec.Struct, frozen=True, gc=False):
     """ListSnapshots answered, and knows no snapshot of this handle."""
 
 
+class Found(msgspec.Struct, frozen=True, gc=False):
+    """ListSnapshots answered with all the snapshots of one volume."""
+
+    snapshots: tuple[SnapshotInfo, ...] = ()
+
+
 class NotSent(msgspec.Struct, frozen=True, gc=False):
     """The call was never sent: why not, for people (its credentials cannot be had)."""
 
     message: str
 
 
-Answer = SnapshotInfo | Refusal | Deleted | NotListed | NotSent
+Answer = SnapshotInfo | Refusal | Deleted | NotListed | Found | NotSent
 
 # What each code says of the snapshot, by the clause of the CSI spec (v1.12) that gives it its
 # meaning. The spec's rule of idempotency stands above all: a plugin that holds a snapshot of this
@@ -125,7 +131,7 @@ class Attempt(enum.Enum):
     """What this process knows of CreateSnapshot calls for one content without a handle."""
 
     NEVER = "no call was ever sent, by anyone"
-    REFUSED = "the last call ended with a definite failure"
+    REFUSED = "every call was answered, the last one with a definite failure"
     DOUBTFUL = "every call was answered, the last one with a failure that proves nothing"
     UNKNOWN = "a call was, or may have been, sent, and its end is not known"
 
@@ -137,7 +143,8 @@ _PROVES_NOTHING = {Code.PERMISSION_DENIED, Code.UNAUTHENTICATED}
 
 def known_after(before: Attempt, code: Code) -> Attempt:
     """Return what is known once a call was refused with this code."""
-    if code is Code.ALREADY_EXISTS:
+    if code is Code.ALREADY_EXISTS or before is Attempt.UNKNOWN:
+        # An earlier call whose answer was lost may have made what this one did not look for.
         return Attempt.UNKNOWN
     match meaning(code):
         case Meaning.UNKNOWN | Meaning.BUSY:
@@ -145,5 +152,14 @@ def known_after(before: Attempt, code: Code) -> Attempt:
         case Meaning.FINAL if code not in _PROVES_NOTHING:
             return Attempt.REFUSED
         case _:
-            # An earlier call whose answer was lost may have made what this one did not find.
-            return Attempt.UNKNOWN if before is Attempt.UNKNOWN else Attempt.DOUBTFUL
+            return Attempt.DOUBTFUL
+
+
+def speaks_of_earlier_calls(code: Code) -> bool:
+    """Say whether a refusal with this code means that no call under this name made anything.
+
+    By the spec it does: a plugin that holds a snapshot of the name must say so. Not every plugin
+    looks there first, so where the plugin can list its snapshots the list has the last word.
+    """
+    definite = meaning(code) is Meaning.FINAL
+    return definite and code not in _PROVES_NOTHING and code is not Code.ALREADY_EXISTS

@@ -25,11 +25,13 @@ class ClusterPolicy(msgspec.Struct, frozen=True):
 class DriverPolicy(msgspec.Struct, frozen=True):
     """How the sidecar role decides; times in seconds.
 
-    `can_check`: the driver can be asked for one snapshot (GetSnapshot, or ListSnapshots by id).
+    `can_check`: the driver can be asked for one snapshot (GetSnapshot, or ListSnapshots by id);
+    `can_list`: for all snapshots of a volume (ListSnapshots).
     """
 
     driver: str
     can_check: bool = False
+    can_list: bool = False
     name_prefix: str = "snapshot"
     name_uuid_length: int = -1
     extra_create_metadata: bool = False
@@ -91,7 +93,8 @@ class ContentView(msgspec.Struct, frozen=True):
     """What the driver side sees of one VolumeSnapshotContent.
 
     `answer` is the driver's answer to `call`, decided just before; both None in a first look.
-    `polls` counts the looks, in a row, at which the snapshot was not ready.
+    `polls` counts the looks, in a row, at which the snapshot was not ready. `handles` are those of
+    all contents of the driver, filled in where the driver has just listed its snapshots.
     """
 
     content: snapshots.VolumeSnapshotContent
@@ -100,3 +103,4 @@ class ContentView(msgspec.Struct, frozen=True):
     call: intents.Call | None = None
     answer: outcomes.Answer | None = None
     polls: int = 0
+    handles: frozenset[str] = frozenset()

@@ -29,12 +29,18 @@ def test_every_code_has_a_meaning(code: Code) -> None:
 @pytest.mark.parametrize("code", list(Code))
 def test_only_a_definite_answer_says_that_nothing_was_made(before: Attempt, code: Code) -> None:
     after = outcomes.known_after(before, code)
-    if code in UNKNOWN | BUSY | {Code.ALREADY_EXISTS}:
+    if before is Attempt.UNKNOWN or code in UNKNOWN | BUSY | {Code.ALREADY_EXISTS}:
         assert after is Attempt.UNKNOWN
     elif code in DOUBTFUL | PROVES_NOTHING:
-        assert after is (Attempt.UNKNOWN if before is Attempt.UNKNOWN else Attempt.DOUBTFUL)
+        assert after is Attempt.DOUBTFUL
     else:
         assert after is Attempt.REFUSED
+
+
+@pytest.mark.parametrize("code", list(Code))
+def test_only_a_definite_answer_speaks_of_earlier_calls(code: Code) -> None:
+    vague = UNKNOWN | BUSY | DOUBTFUL | PROVES_NOTHING | {Code.ALREADY_EXISTS}
+    assert outcomes.speaks_of_earlier_calls(code) is (code not in vague)
 
 
 def test_polls_grow_gently_up_to_half_a_minute() -> None:

@@ -3,7 +3,7 @@
 What is on disk in the end is exactly what the API shows. `SNAPSHOTS` sets how many there are.
 """
 
-import itertools
+import json
 import os
 import random
 import signal
@@ -77,13 +77,15 @@ class Storm:
 
     def __init__(self, folder: Path) -> None:
         self.dev = e2e.Dev(folder / "d", "--parts=apiserver,driver,provisioner,controller")
-        self._log = folder / "sidecar.log"
+        self._folder = folder
         self._sidecar: e2e.Part | None = None
         self.kills = 0
+        self.dice = random.Random(7)  # noqa: S311 - a storm that can be had again
+        self.weather = plans(self.dice)
 
     def start_sidecar(self) -> None:
         self._sidecar = e2e.Part(
-            self._log,
+            self._folder / f"sidecar-{self.kills}.log",
             "sidecar",
             f"--csi-address={self.dev.folder / 'csi.sock'}",
             f"--kubeconfig={self.dev.kubeconfig}",
@@ -93,11 +95,34 @@ class Storm:
             "--ready-poll-interval=200ms",
         )
 
-    def kill_sidecar(self) -> None:
+    def strike(self) -> None:
+        """Kill the sidecar, start another, and let the driver fail in other ways."""
         assert self._sidecar is not None
         self._sidecar.stop(signal.SIGKILL)
         self.kills += 1
         self.start_sidecar()
+        self.dev.faults(next(self.weather))
+
+    def until_ready(self, number: int) -> None:
+        """Wait until so many are ready."""
+        self.dev.until(lambda: sum(self.snapshots().values()) >= number, "too few become ready")
+
+    def until_left(self, doomed: set[str], number: int) -> None:
+        """Wait until no more than so many of these are left."""
+        self.dev.until(lambda: len(doomed & self.snapshots().keys()) <= number, "too few go")
+
+    def story_of(self, handles: set[str]) -> list[str]:
+        """Return what the logs say of snapshots, by the uid in their names."""
+        told = []
+        for handle in sorted(handles):
+            state = self.dev.folder / "state" / "snapshots" / f"{handle}.json"
+            record = json.loads(state.read_text()) if state.exists() else {}
+            uid = str(record.get("name", handle)).removeprefix("snapshot-")
+            told.append(f"{handle}: {record}")
+            for log in sorted(self._folder.glob("*.log"), key=lambda each: each.stat().st_mtime):
+                lines = log.read_text().splitlines()
+                told += [f"{log.name}: {line}" for line in lines if uid in line]
+        return told
 
     def end(self) -> None:
         if self._sidecar is not None:
@@ -129,37 +154,50 @@ def storm(tmp_path: Path) -> Iterator[Storm]:
 
 
 def test_what_is_on_disk_after_a_storm_is_what_the_api_shows(storm: Storm) -> None:
-    dice = random.Random(7)  # noqa: S311 - a storm that can be had again
-    weather = plans(dice)
     dev = storm.dev
-    dev.kubectl.apply("".join(CLAIM.format(number=number) for number in range(CLAIMS)))
+    manifest = "".join(CLAIM.format(number=number) for number in range(CLAIMS))
+    dev.kubectl.apply(manifest)
     dev.kubectl("wait", "pvc", "--all", "--for=jsonpath={.status.phase}=Bound", "--timeout=60s")
-    dev.faults(next(weather))
+    dev.faults(next(storm.weather))
     manifest = "".join(SNAPSHOT.format(number=n, claim=n % CLAIMS) for n in range(SNAPSHOTS))
     dev.kubectl("create", "-f", "-", given=manifest)
-
-    steps = itertools.chain((SNAPSHOTS * step // STEPS for step in range(1, STEPS)), [SNAPSHOTS])
-    for wanted in steps:
-        dev.until(lambda n=wanted: sum(storm.snapshots().values()) >= n, "too few become ready")
-        storm.kill_sidecar()
-        dev.faults(next(weather))
-
-    doomed = [f"snap-{number}" for number in range(0, SNAPSHOTS, 2)]
-    dev.kubectl("delete", "volumesnapshots", "--wait=false", *doomed)
-    for step in range(1, STEPS + 1):
-        left = SNAPSHOTS - len(doomed) * step // STEPS
-        dev.until(lambda n=left: len(storm.snapshots()) <= n, "too few are let go")
-        storm.kill_sidecar()
-        dev.faults(next(weather))
+    given_up = creation(storm)
+    doomed = [name for name, ready in storm.snapshots().items() if ready][::2]
+    deletion(storm, doomed)
 
     dev.faults({})
+    kept = SNAPSHOTS - len(given_up) - len(doomed)
+    dev.until(lambda: len(storm.snapshots()) == kept, "not all are let go")
     contents = dev.kubectl.items("volumesnapshotcontents")
     shown = {each["status"]["snapshotHandle"] for each in contents}
-    assert storm.on_disk() == shown
-    assert len(shown) == SNAPSHOTS - len(doomed)
+    assert storm.on_disk() == shown, storm.story_of(storm.on_disk() ^ shown)
+    assert len(shown) == kept
     dev.kubectl("delete", "volumesnapshots", "--all", "--timeout=60s")
     assert storm.on_disk() == set()
     for claim in dev.kubectl.items("pvc"):
         held = claim["metadata"].get("finalizers", [])
         assert not any("snapshot" in each for each in held), held
     assert storm.kills == 2 * STEPS
+
+
+def creation(storm: Storm) -> set[str]:
+    """Let it storm until all are ready; return those that somebody gave up before they were."""
+    given_up: set[str] = set()
+    for step in range(1, STEPS + 1):
+        wanted = SNAPSHOTS * step // STEPS - len(given_up)
+        storm.until_ready(wanted)
+        storm.strike()
+        unready = {name for name, ready in storm.snapshots().items() if not ready} - given_up
+        impatient = storm.dice.sample(sorted(unready), min(8, len(unready)) // 2)
+        if impatient:
+            storm.dev.kubectl("delete", "volumesnapshots", "--wait=false", *impatient)
+            given_up.update(impatient)
+    return given_up
+
+
+def deletion(storm: Storm, doomed: list[str]) -> None:
+    """Let it storm until all of these are gone."""
+    storm.dev.kubectl("delete", "volumesnapshots", "--wait=false", *doomed)
+    for step in range(1, STEPS + 1):
+        storm.until_left(set(doomed), len(doomed) - len(doomed) * step // STEPS)
+        storm.strike()

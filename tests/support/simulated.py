@@ -327,6 +327,16 @@ class Storage:
                 return self._state(info)
         return outcomes.NotListed()
 
+    async def find_snapshots(
+        self, call: intents.FindSnapshots, credentials: object
+    ) -> outcomes.Answer:
+        """CSI ListSnapshots of a volume."""
+        del credentials
+        if self._fault() is not DriverFault.NONE:
+            return outcomes.Refusal(outcomes.Code.UNAVAILABLE, "planned")
+        ours = (each for each in self.by_name.values() if each.source_volume == call.source_volume)
+        return outcomes.Found(tuple(ours))
+
     def _state(self, info: outcomes.SnapshotInfo) -> outcomes.SnapshotInfo:
         polls = self._polls[info.handle] = self._polls.get(info.handle, 0) + 1
         return msgspec.structs.replace(info, ready=polls > self.polls_until_ready)
