@@ -113,12 +113,14 @@ def _in_doubt(view: views.ContentView, refusal: outcomes.Refusal) -> intents.Dec
 def _search(view: views.ContentView, found: outcomes.Found) -> intents.Decision:
     """Release a content unless a snapshot that nobody knows may be the one a lost call made."""
     content = view.content
+    volume = content.spec.source.volume_handle
     began = content.metadata.creation_timestamp
     since = 0 if began is None else int((times.seconds(began) - _SKEW) * 1e9)
     strays = [
         each.handle
         for each in found.snapshots
         if each.handle not in view.handles
+        and each.source_volume in {"", volume}  # some drivers list whatever they have
         and (each.creation_time is None or each.creation_time >= since)
     ]
     if not strays:
@@ -126,7 +128,7 @@ def _search(view: views.ContentView, found: outcomes.Found) -> intents.Decision:
     return _failed(
         content,
         "Failed to find out whether a snapshot was made: the driver refuses the call, and has "
-        f"snapshots of volume {content.spec.source.volume_handle} that belong to no "
+        f"snapshots of volume {volume} that belong to no "
         f"VolumeSnapshotContent: {', '.join(sorted(strays))}. Delete what is not needed on the "
         "storage system, or make a VolumeSnapshotContent for it",
     )

@@ -15,6 +15,8 @@ import grpc
 from snapshotd.csi._pb import csi_pb2, csi_pb2_grpc
 
 WORDS = "in the driver's own words"
+LISTS = csi_pb2.ControllerServiceCapability.RPC.LIST_SNAPSHOTS
+GETS = csi_pb2.ControllerServiceCapability.RPC.GET_SNAPSHOT
 
 
 class Scripted(csi_pb2_grpc.ControllerServicer, csi_pb2_grpc.IdentityServicer):
@@ -112,6 +114,8 @@ class Keeping(Scripted):
         )
         self.looks_until_ready = 0
         self.tells_time = True
+        self.filters = True  # a list is of the volume that was asked for
+        self.page = 2  # entries of a list
         self.gate: anyio.Event | None = None
         self._named: dict[str, str] = {}
         self._looks: collections.Counter[str] = collections.Counter()
@@ -120,10 +124,17 @@ class Keeping(Scripted):
         """Have the next calls of a method fail."""
         self.faults[method].extend(Fault(code, done) for code in codes)
 
-    def keep(self, handle: str, *, size: int = 1 << 30) -> None:
+    def keep(self, handle: str, volume: str = "vol", *, size: int = 1 << 30) -> None:
         """Put a snapshot there that nobody cut through us."""
-        self.kept[handle] = csi_pb2.Snapshot(snapshot_id=handle, size_bytes=size)
+        self.kept[handle] = csi_pb2.Snapshot(
+            snapshot_id=handle, source_volume_id=volume, size_bytes=size
+        )
         self.kept[handle].creation_time.seconds = 10**9
+
+    def cut(self, name: str, volume: str = "vol") -> str:
+        """Cut a snapshot as another caller's CreateSnapshot does; return its handle."""
+        request = csi_pb2.CreateSnapshotRequest(name=name, source_volume_id=volume)
+        return self._cut(request).snapshot_id
 
     async def CreateSnapshot(self, request: Any, context: Any) -> Any:  # noqa: N802
         def work() -> Any:
@@ -140,11 +151,13 @@ class Keeping(Scripted):
 
     async def ListSnapshots(self, request: Any, context: Any) -> Any:  # noqa: N802
         def work() -> Any:
-            found = [request.snapshot_id] if request.snapshot_id in self.kept else []
-            entry = csi_pb2.ListSnapshotsResponse.Entry
-            return csi_pb2.ListSnapshotsResponse(
-                entries=[entry(snapshot=self._look(each)) for each in found]
-            )
+            if request.snapshot_id:
+                found = [request.snapshot_id] if request.snapshot_id in self.kept else []
+                return _page([self._look(each) for each in found])
+            of_volume = [each for each in self.kept.values() if self._is_of(each, request)]
+            at = int(request.starting_token or 0)
+            more = str(at + self.page) if at + self.page < len(of_volume) else ""
+            return _page(of_volume[at : at + self.page], more)
 
         return await self._do("ListSnapshots", request, context, work)
 
@@ -155,6 +168,9 @@ class Keeping(Scripted):
         if request.snapshot_id not in self.kept:
             self.fail("GetSnapshot", grpc.StatusCode.NOT_FOUND)
         return await self._do("GetSnapshot", request, context, work)
+
+    def _is_of(self, snapshot: csi_pb2.Snapshot, request: Any) -> bool:
+        return not self.filters or snapshot.source_volume_id == request.source_volume_id
 
     async def _do(self, method: str, request: Any, context: Any, work: Callable[[], Any]) -> Any:
         self.calls.append(method)
@@ -174,8 +190,7 @@ class Keeping(Scripted):
         if handle not in self.kept:
             self.made.append(request.name)
             handle = self._named[request.name] = f"{request.name}#{len(self.made)}"
-            self.keep(handle)
-            self.kept[handle].source_volume_id = request.source_volume_id
+            self.keep(handle, request.source_volume_id)
         return self._look(handle)
 
     def _look(self, handle: str) -> csi_pb2.Snapshot:
@@ -186,6 +201,12 @@ class Keeping(Scripted):
         if not self.tells_time:
             told.ClearField("creation_time")
         return told
+
+
+def _page(found: list[csi_pb2.Snapshot], token: str = "") -> Any:
+    entry = csi_pb2.ListSnapshotsResponse.Entry
+    entries = [entry(snapshot=each) for each in found]
+    return csi_pb2.ListSnapshotsResponse(entries=entries, next_token=token)
 
 
 async def serve(servicer: Scripted, socket: Path) -> Any:
