@@ -56,18 +56,23 @@ class Lanes:
         return key in self._lane_of
 
     def enter(self, key: keys.Key, room: Room) -> bool:
-        """Take room in every lane named, or put the key aside for the first that is full."""
+        """Take room in every lane named, or put the key aside for the first that is full.
+
+        One that is aside for that lane already keeps its turn.
+        """
         called_by = self._called.pop(key, None)
-        self._forget(key)
-        for lane, most in room.items():
-            if self._taken.get(lane, 0) >= most:
-                self._put_aside(key, lane, first=lane == called_by)
-                if lane != called_by:
-                    self._call_next(called_by)
-                return False
-        for lane in room:
-            self._taken[lane] = self._taken.get(lane, 0) + 1
-        return True
+        full = [lane for lane, most in room.items() if self._taken.get(lane, 0) >= most]
+        if full:
+            if self._lane_of.get(key) != full[0]:
+                self._forget(key)
+                self._put_aside(key, full[0], first=full[0] == called_by)
+        else:
+            self._forget(key)
+            for lane in room:
+                self._taken[lane] = self._taken.get(lane, 0) + 1
+        if called_by not in (full[:1] or room):
+            self._call_next(called_by)  # it has no use for the room that it was woken for
+        return not full
 
     def leave(self, room: Room) -> None:
         """Give the room back, and wake whoever waits longest for it."""

@@ -10,8 +10,8 @@ from typing import Protocol
 
 from snapshotd.actors import binding, creation, lanes, perform, ports, protection
 from snapshotd.decide import intents, routing, views
-from snapshotd.model import keys, wire
-from snapshotd.runtime import actor
+from snapshotd.model import keys, snapshots, wire
+from snapshotd.runtime import actor, turns
 from snapshotd.runtime import store as caches
 
 Reconcile = Callable[[keys.Key], Awaitable[actor.Verdict]]
@@ -36,8 +36,8 @@ DRIVER_INDEXES: Mapping[str, caches.Index] = {
 class Queue(Protocol):
     """Where keys wait: all that a role needs of `runtime.workqueue`."""
 
-    def add(self, key: keys.Key) -> object:
-        """Have a key served as soon as a worker is free."""
+    def add(self, key: keys.Key, *, priority: turns.Priority) -> object:
+        """Have a key served when it is its turn."""
 
     def __contains__(self, key: keys.Key) -> bool:
         """Say whether the key is queued or in a hand."""
@@ -49,6 +49,12 @@ Queues = Mapping[keys.Kind, Queue]
 _DEEDS = typing.get_args(intents.Write) + typing.get_args(intents.Call)
 
 
+def tenant_of(key: keys.Key, cache: caches.Store[wire.Object]) -> str:
+    """Return whose a key is, so that tenants are served in turn: the snapshot's namespace."""
+    content = cache.find(snapshots.VolumeSnapshotContent, key)
+    return key.namespace if content is None else content.spec.volume_snapshot_ref.namespace
+
+
 class Role:
     """Queues by kind, and the reconcile that each kind's keys go to."""
 
@@ -56,9 +62,14 @@ class Role:
         """Take the cache and one queue for every kind that is reconciled."""
         self.cache = cache
         self.queues = queues
+        self._news = turns.Priority.BACKLOG
 
     def start(self) -> None:
-        """Take note that the cache is complete, and that from now on it is we who act."""
+        """Take note that the cache is complete, and that from now on it is we who act.
+
+        What changed until now is backlog; what changes from now on, somebody has just asked for.
+        """
+        self._news = turns.Priority.REQUEST
 
     def reconciles(self) -> Iterator[tuple[keys.Kind, Reconcile]]:
         """Yield each kind with the reconcile of its keys."""
@@ -81,16 +92,20 @@ class Role:
             for obj in self.cache.of_kind(kind):
                 yield obj.key
 
-    def wake(self, key: keys.Key) -> None:
+    def wake(self, key: keys.Key, priority: turns.Priority = turns.Priority.REQUEST) -> None:
         """Have a key looked at now; kinds without a queue are not ours to look at."""
         queue = self.queues.get(key.kind)
         if queue is not None:
-            queue.add(key)
+            queue.add(key, priority=priority)
+
+    def wake_late(self, key: keys.Key) -> None:
+        """Have a key looked at when nothing more urgent waits."""
+        self.wake(key, turns.Priority.BACKLOG)
 
     def wake_all(self) -> None:
         """Have every cached object looked at: once, when the cache is complete."""
         for key in self.known():
-            self.wake(key)
+            self.wake_late(key)
 
 
 class Cluster(Role):
@@ -127,7 +142,7 @@ class Cluster(Role):
 
     def _route(self, change: caches.Change[wire.Object]) -> None:
         for key in routing.wakes_in_cluster(change.old, change.new, self.cache):
-            self.wake(key)
+            self.wake(key, self._news)
 
 
 class Storage(Role):
@@ -160,6 +175,7 @@ class Storage(Role):
 
     def start(self) -> None:
         """Take what appears from now on as new: the cache is complete."""
+        super().start()
         self._contents.start()
 
     def driver_came_back(self, policy: views.DriverPolicy) -> None:
@@ -177,4 +193,4 @@ class Storage(Role):
 
     def _route(self, change: caches.Change[wire.Object]) -> None:
         for key in routing.wakes_at_driver(change.old, change.new, self.cache):
-            self.wake(key)
+            self.wake(key, self._news)

@@ -126,7 +126,11 @@ class RoleProcess:
         backoff = workqueue.BackoffSettings(values.retry_interval_start, values.retry_interval_max)
         queues = {
             kind: workqueue.WorkQueue[keys.Key](
-                f"{self.name}-{kind}", shared.time, backoff=backoff, metrics=shared.meters
+                f"{self.name}-{kind}",
+                shared.time,
+                backoff=backoff,
+                metrics=shared.meters,
+                tenant=lambda key: roles.tenant_of(key, cache),
             )
             for kind in self.kinds
         }
@@ -175,7 +179,7 @@ class RoleProcess:
             await sweep.Sweep(
                 keys=role.known,
                 overlooked=role.overlooked,
-                wake=role.wake,
+                wake=role.wake_late,
                 period=self._queues.resync_period,
                 clock=self.shared.time,
                 metrics=self.shared.meters,

@@ -4,6 +4,7 @@ In the order in which a change passes through:
 
 - `store`       the one cache; keeps what is newer and tells its subscribers, by a plain call
 - `workqueue`   merges the woken keys and hands each out when it is due, to one hand at a time
+- `turns`       whose turn it is among the keys that are due: priority, fairness, no starvation
 - `actor`       takes keys, has them reconciled under a deadline, and settles what became of each
 - `sweep`       asks of every key, slowly, whether something was overlooked; it should find nothing
 - `supervisor`  starts and stops the parts of a process, and turns a failure into an exit code

@@ -27,7 +27,7 @@ import anyio.lowlevel
 import structlog
 
 from snapshotd import errors
-from snapshotd.runtime import failures, workqueue
+from snapshotd.runtime import failures, turns, workqueue
 from snapshotd.telemetry import handles
 from snapshotd.telemetry import metrics as meters
 
@@ -158,7 +158,7 @@ class Actor(Generic[K]):
         self._queue.forget(key)
         if verdict.after is None:
             return "done"
-        self._queue.add(key, verdict.after)
+        self._queue.add(key, verdict.after, priority=turns.Priority.RETRY)
         return "again"
 
     def _fail(self, key: K, problem: errors.SnapshotdError) -> handles.Result:

@@ -5,18 +5,20 @@ shell that gives it a clock, a timer, waiting workers and metrics.
 
 A key the queue knows is in exactly one place:
 
-- ready: due, first come first served (a hash table in arrival order);
+- ready: due, and served by priority and in fairness to tenants (`turns`);
 - delayed: due later (a heap by due time; a table says which heap entry of a key counts, so moving a
   key leaves its old entry behind, to be skipped when it surfaces);
 - in a hand: taken and not yet done. Added meanwhile, it is noted with the earliest due time asked
   for, and goes back to ready or delayed when done.
 
-Adding a known key merges: the earliest due time wins, and no key is ever queued twice. Keys that
-fall due are served in the order of their due times.
+Adding a known key merges: the earliest due time and the most urgent priority win, and no key is
+ever queued twice. Keys of one tenant and priority are served in the order of their due times.
 
 So a change overtakes a backoff: what it mended is seen at once. But a failure may itself write a
 change (an error with a new text each time), and a key would spin on its own echo; from its third
-failure in a row on, a key is served at most once in `BackoffSettings.start` seconds.
+failure in a row on, a key is served at most once in `BackoffSettings.start` seconds. And all keys
+together fail no faster than `BackoffSettings.rate` a second: above it their retries are spread
+further apart, so that an outage that fails everything does not end in a stampede.
 
 Costs, n keys known: add, take and done are O(1) for keys due now, O(log n) for delayed ones, since
 each delayed add pushes one heap entry, which is popped once. Entries left behind are swept, in
@@ -29,22 +31,26 @@ import contextlib
 import dataclasses
 import heapq
 import random
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeAlias, TypeVar
 
 import anyio.lowlevel
 
 from snapshotd.runtime import clock as clocks
+from snapshotd.runtime import turns
 from snapshotd.telemetry import metrics as meters
 
 K = TypeVar("K", bound=Hashable)
 _Entry: TypeAlias = tuple[float, int, K]  # due at; turn, for order among equals; key
 Jitter: TypeAlias = Callable[[float], float]
+Tenant: TypeAlias = Callable[[K], Hashable]
 
 _SWEEP_FLOOR = 64  # below this many left-behind entries a sweep costs more than it frees
 
 _PATIENCE = 3  # failures in a row from which on a key is held back even from being woken
+
+_FIRST_COME = turns.Place()
 
 _TICK = 0.001  # uvloop counts whole milliseconds: a timer that fires early would ring in a row
 
@@ -55,6 +61,8 @@ class BackoffSettings:
 
     start: float = 1.0
     max: float = 300.0
+    rate: float = 100.0  # retries a second of all keys together, beyond `burst` at once
+    burst: int = 1000
 
     def delay(self, attempts: int) -> float:
         """Return the seconds to wait after the `attempts`-th failure in a row (from 1)."""
@@ -84,7 +92,8 @@ class Core(Generic[K]):
         """Start empty; `jitter` turns the delay before a retry into the one to use."""
         self._backoff = backoff
         self._jitter = jitter
-        self._ready: OrderedDict[K, float] = OrderedDict()  # due since
+        self._ready: turns.Turns[K] = turns.Turns()
+        self._places: dict[K, turns.Place] = {}  # of keys delayed, or in a hand and due again
         self._delayed: dict[K, _Entry[K]] = {}
         self._heap: list[_Entry[K]] = []
         self._turn = 0
@@ -92,6 +101,7 @@ class Core(Generic[K]):
         self._again: dict[K, float] = {}  # in a hand, and due again at
         self._attempts: dict[K, int] = {}
         self._not_before: dict[K, float] = {}  # of keys that fail over and over
+        self._next_retry = float("-inf")
 
     def __len__(self) -> int:
         """Return how many keys are due or delayed, in no hand."""
@@ -106,21 +116,26 @@ class Core(Generic[K]):
         self._advance(now)
         return len(self._ready)
 
-    def add(self, key: K, now: float, *, after: float = 0.0) -> bool:
+    def add(
+        self, key: K, now: float, *, after: float = 0.0, place: turns.Place = _FIRST_COME
+    ) -> bool:
         """Have `key` served `after` seconds from now, or earlier if it is due earlier.
 
-        Say whether that is news, False if the key was due by then anyway.
+        Say whether that is news, False if the key was due by then anyway (it may still move to a
+        more urgent place).
         """
         self._advance(now)
         due = max(now, now + after, self._not_before.get(key, now))
+        if key in self._ready:
+            self._ready.hurry(key, place)
+            return False
+        self._places[key] = place.ahead(self._places.get(key))
         if key in self._in_hand:
             known = self._again.get(key)
             news = known is None or due < known
             if news:
                 self._again[key] = due
             return news
-        if key in self._ready:
-            return False
         entry = self._delayed.get(key)
         if entry is not None and entry[0] <= due:
             return False
@@ -128,11 +143,11 @@ class Core(Generic[K]):
         return True
 
     def take(self, now: float) -> Taken[K] | None:
-        """Put the key that has been due longest into a hand; None if none is due."""
+        """Put the key whose turn it is into a hand; None if none is due."""
         self._advance(now)
         if not self._ready:
             return None
-        key, since = self._ready.popitem(last=False)
+        key, since = self._ready.pop()
         self._in_hand[key] = now
         return Taken(key, now - since)
 
@@ -155,7 +170,14 @@ class Core(Generic[K]):
         self._attempts[key] = attempts
         if attempts >= _PATIENCE:
             self._not_before[key] = now + self._backoff.start
-        return self._jitter(max(at_least, self._backoff.delay(attempts)))
+        return self._jitter(max(at_least, self._backoff.delay(attempts))) + self._queueing(now)
+
+    def _queueing(self, now: float) -> float:
+        """Book a retry at the overall rate and return the seconds it has to wait for that."""
+        interval = 1.0 / self._backoff.rate
+        due = max(self._next_retry, now - interval * (self._backoff.burst - 1))
+        self._next_retry = due + interval
+        return max(0.0, due - now)
 
     def forget(self, key: K) -> None:
         """Let the next failure of `key` count as its first."""
@@ -180,7 +202,7 @@ class Core(Generic[K]):
         """Put a key that is in no place, or delayed for later than `due`, where it belongs."""
         if due <= now:
             self._delayed.pop(key, None)
-            self._ready[key] = due
+            self._ready.put(key, self._places.pop(key), due)
             return
         self._turn += 1
         entry = (due, self._turn, key)
@@ -197,12 +219,18 @@ class Core(Generic[K]):
             due, _, key = entry
             if self._delayed.get(key) is entry:
                 del self._delayed[key]
-                self._ready[key] = due
+                self._ready.put(key, self._places.pop(key), due)
 
     def _drop_stale(self) -> None:
         """Bring the first entry that counts to the top of the heap."""
         while self._heap and self._delayed.get(self._heap[0][2]) is not self._heap[0]:
             heapq.heappop(self._heap)
+
+
+def _nobody(key: Hashable) -> Hashable:
+    """Take all keys for one tenant's."""
+    del key
+    return None
 
 
 class WorkQueue(Generic[K]):
@@ -219,10 +247,15 @@ class WorkQueue(Generic[K]):
         *,
         backoff: BackoffSettings,
         metrics: meters.Metrics,
+        tenant: Tenant[K] = _nobody,
         jitter: Jitter = spread,
     ) -> None:
-        """Start empty and open; `name` is the queue's label in metrics."""
+        """Start empty and open; `name` is the queue's label in metrics.
+
+        `tenant` says whose a key is, when it is added.
+        """
         self.name = name
+        self._tenant = tenant
         self.backoff = backoff
         self._clock = clock
         self._core: Core[K] = Core(backoff, jitter=jitter)
@@ -245,9 +278,12 @@ class WorkQueue(Generic[K]):
         """Say whether the key is due, delayed or in a hand: somebody will look at it."""
         return key in self._core
 
-    def add(self, key: K, after: float = 0.0) -> None:
+    def add(
+        self, key: K, after: float = 0.0, *, priority: turns.Priority = turns.Priority.REQUEST
+    ) -> None:
         """Have `key` served `after` seconds from now, or earlier if it is due earlier."""
-        if self._core.add(key, self._clock.monotonic(), after=after):
+        place = turns.Place(priority, self._tenant(key))
+        if self._core.add(key, self._clock.monotonic(), after=after, place=place):
             self._meter.added()
             self._wake()
 
@@ -281,7 +317,7 @@ class WorkQueue(Generic[K]):
         """Add `key` after its backoff, or later if `at_least` says so; return the delay."""
         delay = self._core.failed(key, self._clock.monotonic(), at_least=at_least)
         self._meter.retried()
-        self.add(key, delay)
+        self.add(key, delay, priority=turns.Priority.RETRY)
         return delay
 
     def forget(self, key: K) -> None:

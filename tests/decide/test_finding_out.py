@@ -7,12 +7,12 @@ import objects
 import pytest
 
 from snapshotd.decide import deletion, intents, outcomes, views
+from snapshotd.decide.outcomes import Attempt, Code
 from snapshotd.model import names, snapshots
 
 LISTS = msgspec.structs.replace(objects.DRIVER_POLICY, can_list=True)
 CREATE = intents.CreateSnapshot(name="snapshot-uid-1", source_volume="vol")
 FIND = intents.FindSnapshots("vol")
-Attempt, Code = outcomes.Attempt, outcomes.Code
 DEFINITE = [
     Code.INVALID_ARGUMENT,
     Code.NOT_FOUND,
@@ -100,7 +100,9 @@ def test_a_snapshot_from_before_the_content_is_not_ours() -> None:
 
 @pytest.mark.parametrize("created", [BEGAN, None])
 def test_a_snapshot_that_nobody_knows_keeps_the_content(created: int | None) -> None:
-    decision = found(cut("stray-2", created), cut("known"), cut("stray-1"), handles={"known"})
+    decision = found(
+        cut("stray-2", created), cut("known"), cut("stray-1"), handles=frozenset({"known"})
+    )
     (announce,) = decision.intents
     assert isinstance(announce, intents.Announce)
     assert announce.message == (

@@ -148,7 +148,8 @@ class _Queue:
         self.failed: dict[keys.Key, errors.SnapshotdError] = {}
         self.in_hand: keys.Key | None = None
 
-    def add(self, key: keys.Key) -> None:
+    def add(self, key: keys.Key, *, priority: object = None) -> None:
+        del priority
         self.now[key] = None
 
     def __contains__(self, key: keys.Key) -> bool:

@@ -348,8 +348,9 @@ class Waiting:
     def __init__(self) -> None:
         self.keys: dict[keys.Key, None] = {}
 
-    def add(self, key: keys.Key) -> None:
+    def add(self, key: keys.Key, *, priority: object = None) -> None:
         """Remember it once."""
+        del priority
         self.keys[key] = None
 
     def __contains__(self, key: keys.Key) -> bool:
