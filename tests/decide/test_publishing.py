@@ -5,7 +5,7 @@ import objects
 import pytest
 
 from snapshotd.decide import binding, intents, publishing
-from snapshotd.model import snapshots
+from snapshotd.model import meta, snapshots
 
 
 def change(
@@ -27,6 +27,45 @@ def test_everything_is_told_at_once() -> None:
     assert isinstance(created, intents.Announce)
     assert isinstance(ready, intents.Announce)
     assert (created.reason, ready.reason) == ("SnapshotCreated", "SnapshotReady")
+
+
+ABOUT = meta.ObjectReference(
+    api_version="snapshot.storage.k8s.io/v1",
+    kind="VolumeSnapshot",
+    namespace="ns",
+    name="snap",
+    uid="uid-1",
+    resource_version="7",
+)
+
+
+def test_a_status_is_written_as_it_was_seen_and_its_news_follow() -> None:
+    view = objects.binding_view(content=objects.ready_content())
+    decision = binding.decide(view, objects.POLICY, objects.NOW)
+    publish, created, ready = decision.intents
+    assert isinstance(publish, intents.PublishStatus)
+    assert publish.target == intents.Target(objects.snapshot().key, "uid-1", "7")
+    message = "Snapshot ns/snap was successfully created by the CSI driver."
+    assert created == intents.Announce(ABOUT, "Normal", "SnapshotCreated", message)
+    message = "Snapshot ns/snap is ready to use."
+    assert ready == intents.Announce(ABOUT, "Normal", "SnapshotReady", message)
+    assert (decision.why, decision.again) == ("", None)
+
+
+def test_a_snapshot_that_is_not_ready_says_what_it_waits_for() -> None:
+    why = "waits for the driver to make the snapshot ready"
+    for age in (None, 0.1, 0.3):
+        view = objects.binding_view(content=objects.content(), content_age=age)
+        assert binding.decide(view, objects.POLICY, objects.NOW).why == why
+
+
+def test_only_the_status_of_a_content_just_made_is_held_back() -> None:
+    status = snapshots.VolumeSnapshotStatus(bound_volume_snapshot_content_name="other")
+    bound = objects.snapshot(status=status)
+    for fields in ({"content_age": None}, {"content_age": 0.0, "snapshot": bound}):
+        view = objects.binding_view(content=objects.content(), **fields)
+        (publish,) = binding.decide(view, objects.POLICY, objects.NOW).intents
+        assert isinstance(publish, intents.PublishStatus)
 
 
 def test_what_is_told_is_not_written_again() -> None:

@@ -53,6 +53,67 @@ def test_templates_that_cannot_be_filled_in_are_told(name: str, namespace: str, 
         resolve(name, namespace)
 
 
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        (
+            {NAME: "x"},
+            (
+                "either name and namespace for secrets specified, Both must be specified: set both "
+                "csi.storage.k8s.io/snapshotter-secret-name and "
+                "csi.storage.k8s.io/snapshotter-secret-namespace in the class, or neither"
+            ),
+        ),
+        (
+            {NAME: "Not Valid", NAMESPACE: "x"},
+            (
+                "csi.storage.k8s.io/snapshotter-secret-name gives 'Not Valid', which is not a "
+                "valid secret name"
+            ),
+        ),
+        (
+            {NAME: "x", NAMESPACE: "a.b"},
+            (
+                "csi.storage.k8s.io/snapshotter-secret-namespace gives 'a.b', not a valid "
+                "namespace name"
+            ),
+        ),
+        (
+            {NAME: "x", NAMESPACE: "${volumesnapshot.name}${b}"},
+            (
+                "csi.storage.k8s.io/snapshotter-secret-namespace has invalid tokens: "
+                "['volumesnapshot.name', 'b']; it may use ${volumesnapshotcontent.name}, "
+                "${volumesnapshot.namespace}"
+            ),
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_secrets_template_is_told_in_full(
+    parameters: dict[str, str], message: str
+) -> None:
+    with pytest.raises(errors.Invalid) as caught:
+        secret_refs.snapshotter(parameters, content="c", namespace="ns", snapshot="s")
+    assert str(caught.value) == message
+
+
+def test_a_secret_named_by_half_is_none() -> None:
+    assert secret_refs.of_annotations({names.DELETION_SECRET_NAME: "s"}) is None
+    assert secret_refs.of_annotations({names.DELETION_SECRET_NAMESPACE: "n"}) is None
+
+
+def test_a_secret_for_listing_knows_only_its_content() -> None:
+    parameters = {
+        names.LIST_SECRET_NAME_PARAMETER: "s-${volumesnapshotcontent.name}",
+        names.LIST_SECRET_NAMESPACE_PARAMETER: "n-${volumesnapshotcontent.name}",
+    }
+    where = secret_refs.lister(parameters, content="c")
+    assert where is not None
+    assert (where.namespace, where.name) == ("n-c", "s-c")
+    parameters[names.LIST_SECRET_NAME_PARAMETER] = "${volumesnapshot.name}"
+    with pytest.raises(errors.Invalid, match="invalid tokens"):
+        secret_refs.lister(parameters, content="c")
+
+
 def test_a_class_may_name_no_secret() -> None:
     assert secret_refs.snapshotter({}, content="c", namespace="n", snapshot="s") is None
     assert secret_refs.lister({}, content="c") is None
