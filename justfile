@@ -35,9 +35,9 @@ proto-check:
     rm -rf .proto-check && mkdir .proto-check && just proto .proto-check
     diff -r -x __pycache__ -x __init__.py .proto-check snapshotd/csi/_pb && rm -rf .proto-check
 
-# thousands of random stories (CI runs a few hundred of them with the tests)
+# thousands of random stories, other ones each time (the tests run a few thousand, always the same)
 sim STORIES="20000":
-    STORIES={{STORIES}} pytest tests/simulation
+    FIRST_SEED=$(date +%s) STORIES={{STORIES}} pytest tests/simulation
 
 # the commands that users run, with kubectl as the client, over the embedded API server
 e2e *ARGS:

@@ -47,12 +47,12 @@ class SnapshotActor:
 
     async def reconcile(self, key: keys.Key) -> actor.Verdict:
         """Look, decide and perform until there is nothing to do now."""
-        asked = False  # whether the API server said, in this reconcile, that there is no content
+        asked = False  # whether the API server told, in this reconcile, which content there is
         for _ in range(perform.MOST_ROUNDS):
             snapshot = self._cache.find(snapshots.VolumeSnapshot, key)
             if snapshot is None:
                 return actor.Verdict()
-            decision = self._decide(snapshot, content_absent=asked)
+            decision = self._decide(snapshot, asked=asked)
             for intent in decision.intents:
                 asked = await self._perform_for(snapshot, intent) or asked
             if decision.again != 0.0:
@@ -76,7 +76,7 @@ class SnapshotActor:
         """Decide and do nothing: return what a reconcile of a snapshot or content begins with."""
         match self._cache.get(key):
             case snapshots.VolumeSnapshot() as snapshot:
-                return self._decide(snapshot, content_absent=False)
+                return self._decide(snapshot, asked=False)
             case snapshots.VolumeSnapshotContent() as content:
                 return self._decide_content(content)
             case _:
@@ -85,37 +85,36 @@ class SnapshotActor:
     def _decide_content(self, content: snapshots.VolumeSnapshotContent) -> intents.Decision:
         return contents.decide(content, came_too_late=self._contents.is_late(content))
 
-    def _decide(
-        self, snapshot: snapshots.VolumeSnapshot, *, content_absent: bool
-    ) -> intents.Decision:
+    def _decide(self, snapshot: snapshots.VolumeSnapshot, *, asked: bool) -> intents.Decision:
         if snapshot.metadata.deleting:
-            return release.decide(self._release_view(snapshot, content_absent=content_absent))
-        view = self._binding_view(snapshot, content_absent=content_absent)
+            return release.decide(self._release_view(snapshot, asked=asked))
+        view = self._binding_view(snapshot, content_absent=asked)
         return binding.decide(view, self._policy, self._time.now())
 
     async def _perform_for(
         self, snapshot: snapshots.VolumeSnapshot, intent: intents.Anything
     ) -> bool:
         """Do one thing for a snapshot; if the API server refuses it, tell the snapshot why."""
+        if snapshot.metadata.deleting and isinstance(intent, intents.UpdateMetadata):
+            # Noted before: a late content may be here before the answer, which may be lost.
+            key = snapshots.content_key(publishing.bound_name(snapshot))
+            if intent.target.key == snapshot.key and self._cache.get(key) is None:
+                self._contents.did_without(key, snapshot.metadata.uid)
         try:
-            absent = await self._perform(intent)
+            return await self._perform(intent)
         except errors.Terminal as error:
             if isinstance(intent, intents.Write):
                 now = self._time.now()
                 for told in refusals.tell(snapshot, intent, str(error), now):
                     await self._perform(told)
             raise
-        if snapshot.metadata.deleting and isinstance(intent, intents.UpdateMetadata):
-            key = snapshots.content_key(publishing.bound_name(snapshot))
-            if intent.target.key == snapshot.key and self._cache.get(key) is None:
-                self._contents.did_without(key, snapshot.metadata.uid)
-        return absent
 
     async def _perform(self, intent: intents.Anything) -> bool:
-        """Do one thing; say whether it showed that an object does not exist."""
+        """Do one thing; say whether the API server was asked what there is."""
         match intent:
             case intents.Refresh():
-                return await self._performer.read(intent.key) is None
+                await self._performer.read(intent.key)
+                return True
             case intents.CreateContent():
                 await self._create(intent)
             case intents.DriverCall():
@@ -161,14 +160,15 @@ class SnapshotActor:
         )
 
     def _release_view(
-        self, snapshot: snapshots.VolumeSnapshot, *, content_absent: bool
+        self, snapshot: snapshots.VolumeSnapshot, *, asked: bool
     ) -> views.ReleaseView:
         key = snapshots.content_key(publishing.bound_name(snapshot))
         restores = self._cache.by_index(routing.CLAIMS_BY_SNAPSHOT, snapshot.key)
         return views.ReleaseView(
             snapshot,
             content=self._cache.find(snapshots.VolumeSnapshotContent, key),
-            content_absent=content_absent or self._contents.gone(key),
+            asked=asked,
+            content_absent=asked or self._contents.gone(key),
             restores=_only(volumes.PersistentVolumeClaim, restores),
             group=self._group_of(snapshot),
         )

@@ -58,10 +58,14 @@ class ContentActor:
     async def _settled(self, key: keys.Key) -> actor.Verdict:
         call: intents.Call | None = None
         answer: outcomes.Answer | None = None
+        deleting = False
         for _ in range(perform.MOST_ROUNDS):
             view = self._view(key, call, answer)
+            if view is not None and view.content.metadata.deleting and not deleting:
+                view = self._view(key)  # what creation was answered is not what deletion asks
             if view is None:
                 return actor.Verdict()
+            deleting = view.content.metadata.deleting
             decision = self._decide(view)
             call = None
             for intent in decision.intents:

@@ -53,9 +53,17 @@ class Performer:
             stored = None
         if stored is not None:
             self._cache.put(stored)
-        elif (cached := self._cache.get(key)) is not None:
-            self._cache.remove(key, keys.version_number(cached.metadata.resource_version))
+        else:
+            self._forget(intent, key)
         log.info("wrote", object=str(key), intent=type(intent).__name__)
+
+    def _forget(self, intent: intents.Write, key: keys.Key) -> None:
+        """Drop what is gone with this write; the name may be taken again before its answer came."""
+        cached = self._cache.get(key)
+        if isinstance(intent, intents.CreateContent) or cached is None:
+            return
+        if cached.metadata.uid == intent.target.uid:
+            self._cache.remove(key, keys.version_number(cached.metadata.resource_version))
 
     async def read(self, key: keys.Key) -> wire.Object | None:
         """Read one object from the API server, keep it, and return it; None if there is none."""

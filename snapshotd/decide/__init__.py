@@ -18,6 +18,7 @@ Who owns what (one decider a field; nobody else writes it):
 | VolumeSnapshotContent | finalizer: adding                            | `binding`              |
 | VolumeSnapshotContent | the object: deleting; being-deleted mark     | `release`              |
 | VolumeSnapshotContent | status; being-created mark                   | `creation`             |
+| VolumeSnapshotContent | status.snapshotHandle of a lost cut          | `deletion`             |
 | VolumeSnapshotContent | finalizer: removing                          | `deletion`             |
 | PersistentVolumeClaim | finalizer                                    | `protection`           |
 | the storage system    | the snapshot: cutting                        | `creation`, `deletion` |
@@ -25,5 +26,5 @@ Who owns what (one decider a field; nobody else writes it):
 
 `binding` (with `pairing`, `contents` and `publishing`), `release` and `protection` run in the
 controller; `creation` and `deletion` beside the driver. `deletion` cuts only to find out what a
-lost call left behind.
+lost call left behind, and writes down what it finds.
 """

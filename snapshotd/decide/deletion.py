@@ -72,7 +72,7 @@ def _conclude(
         case outcomes.Deleted() | outcomes.NotListed():
             return _release(content)
         case outcomes.SnapshotInfo():
-            return intents.Decision(intents=(calls.delete(content, answer.handle),))
+            return _note(content, answer.handle)
         case outcomes.Found():
             return _search(view, answer)
         case outcomes.NotSent():
@@ -85,6 +85,17 @@ def _conclude(
             return _not_deleted(content, answer)
         case _:
             assert_never(answer)
+
+
+def _note(content: snapshots.VolumeSnapshotContent, handle: str) -> intents.Decision:
+    """Write down what a lost call made, then delete it: by its handle alone from now on.
+
+    Asked by its name again (after a release whose answer was lost), the driver would cut another
+    for a content that is gone.
+    """
+    change = intents.ContentStatusChange(snapshot_handle=handle)
+    note = intents.PublishStatus(telling.target(content, exact=True), change)
+    return intents.Decision(intents=(note, calls.delete(content, handle)))
 
 
 def _refused(

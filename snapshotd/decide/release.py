@@ -28,6 +28,9 @@ def decide(view: views.ReleaseView) -> intents.Decision:
     if content is None:
         return _without_content(view)
     if not validation.points_back(content, snapshot):
+        if validation.may_point_back(content, snapshot) and not view.asked:
+            # It may have been tied to this snapshot by a write whose answer was lost.
+            return intents.Decision(intents=(intents.Refresh(content.key),), again=0.0)
         return _let_go(snapshot)
     restores = tuple(claim for claim in view.restores if _may_be_filling(claim, snapshot))
     if restores:

@@ -77,13 +77,15 @@ class ClaimView(msgspec.Struct, frozen=True):
 class ReleaseView(msgspec.Struct, frozen=True):
     """What deletion sees of a VolumeSnapshot that is to go.
 
-    `content_absent`: this process has seen the content go, or the API server was asked.
+    `asked`: the API server was asked just now, and `content` is what it has. `content_absent`: it
+    was asked, or this process has seen the content go; so None means that there is none.
     `restores`: claims that are still to be filled from this snapshot. `group`: the group snapshot
     that it is a member of, while that exists.
     """
 
     snapshot: snapshots.VolumeSnapshot
     content: snapshots.VolumeSnapshotContent | None = None
+    asked: bool = False
     content_absent: bool = False
     restores: tuple[volumes.PersistentVolumeClaim, ...] = ()
     group: groups.VolumeGroupSnapshot | None = None

@@ -73,6 +73,18 @@ def test_a_content_that_is_gone_lets_the_snapshot_go() -> None:
     assert let_go.target.version == "7"
 
 
+def test_a_content_that_may_have_been_bound_unseen_is_asked_for() -> None:
+    """The answer to the write that tied it to this snapshot may have been lost."""
+    snapshot = objects.given_snapshot(metadata__deletion_timestamp=objects.NOW_TEXT)
+    free = objects.given_content()
+    decision = decide(snapshot=snapshot, content=free)
+    assert decision.intents == (intents.Refresh(free.key),)
+    assert decision.again == 0.0
+    (let_go,) = decide(snapshot=snapshot, content=free, asked=True).intents
+    assert isinstance(let_go, intents.UpdateMetadata)
+    assert let_go.target.key == snapshot.key
+
+
 def test_a_content_of_another_snapshot_is_left_alone() -> None:
     other = objects.ready_content(spec__volume_snapshot_ref__uid="another")
     (let_go,) = decide(content=other).intents
