@@ -31,10 +31,14 @@ def shown(request: message.Message) -> dict[str, object]:
 def without(credentials: secrets.Credentials, text: str) -> str:
     """Return a driver's words without the values that it was sent, in any shape it may give them.
 
-    As they are; without the white space around them, which a driver may have cut off; quoted, as
-    Go's `%q` and JSON show them; and each of these as base64, of either alphabet.
+    As they are; without the white space around them, which a driver may have cut off; line by line,
+    as keys are; quoted, as Go's `%q` and JSON show them; each of these as base64, too.
     """
-    values = {shape for value in credentials.reveal().values() for shape in (value, value.strip())}
+    values = {
+        shape
+        for value in credentials.reveal().values()
+        for shape in (value, value.strip(), *map(str.strip, value.splitlines()))
+    }
     long = {value for value in values if len(value.strip()) >= _SHORTEST}
     shapes = {shape for value in long for shape in (value, *_quoted(value), *_coded(value))}
     for shape in sorted(shapes, key=len, reverse=True):

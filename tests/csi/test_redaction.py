@@ -22,9 +22,20 @@ CODED = base64.b64encode(VALUE.encode()).decode()
         (f"{VALUE}\n", f"wrong password {VALUE}, try again"),
         (f"{VALUE}\n", f"cannot use {CODED}"),
         ("first line\nsecond line", r"cannot read key 'first line\nsecond line'"),
+        ("first line\nsecond line", "cannot parse second line of it"),
         ('quo"ted', r'wrong password "quo\"ted"'),
     ],
-    ids=["plain", "base64", "padded", "url-safe", "newline", "newline-base64", "lines", "quoted"],
+    ids=[
+        "plain",
+        "base64",
+        "padded",
+        "url-safe",
+        "newline",
+        "newline-base64",
+        "lines",
+        "one line",
+        "quoted",
+    ],
 )
 def test_no_shape_of_a_value_is_repeated(value: str, words: str) -> None:
     told = redaction.without(secrets.Credentials({"key": value}), words)
