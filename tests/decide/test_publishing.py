@@ -101,7 +101,7 @@ def test_an_error_of_the_content_is_passed_on_once() -> None:
     found = change(objects.snapshot(), failed)
     assert found is not None
     assert isinstance(found.error, snapshots.SnapshotError)
-    assert found.error.message == "it went wrong"
+    assert found.error == snapshots.SnapshotError(objects.NOW_TEXT, "it went wrong")
     status = snapshots.VolumeSnapshotStatus(
         bound_volume_snapshot_content_name="snapcontent-uid-1",
         ready_to_use=False,

@@ -22,6 +22,7 @@ def resolve(name: str, namespace: str) -> tuple[str, str]:
     ("name", "namespace", "expected"),
     [
         ("plain", "space", ("space", "plain")),
+        ("x" * 253, "y" * 63, ("y" * 63, "x" * 253)),
         ("${volumesnapshot.name}", "${volumesnapshot.namespace}", ("ns", "s")),
         ("${volumesnapshotcontent.name}", "x-${volumesnapshotcontent.name}", ("x-c", "c")),
         ("a.${volumesnapshot.namespace}.b", "x", ("x", "a.ns.b")),
@@ -151,6 +152,8 @@ def place(*requirements: volumes.NodeSelectorRequirement, fields: bool = False) 
         ("odd", "Exists", (), "a"),
         ("odd", "DoesNotExist", (), "b"),
         ("size", "Gt", ("6",), "a"),
+        ("size", "Gt", ("9",), ""),
+        ("size", "Lt", ("5",), ""),
         ("size", "Lt", ("6",), "b"),
         ("size", "Gt", ("nine",), ""),
         ("size", "Gt", (), ""),
