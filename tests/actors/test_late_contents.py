@@ -106,6 +106,15 @@ async def test_a_deletion_of_it_that_fails_is_tried_again() -> None:
     assert await cluster.retry() == ["deletes snapcontent-uid-1"]
 
 
+async def test_one_that_the_driver_makes_ready_after_its_mark_is_deleted_all_the_same() -> None:
+    cluster = await let_go()
+    cluster.fail(intents.DeleteContent, errors.Conflict("409"), times=2)
+    cluster.put(objects.content())
+    await cluster.settle()
+    cluster.change(cluster_role.CONTENT, status=objects.STATUS)
+    assert await cluster.settle() == ["deletes snapcontent-uid-1"]
+
+
 async def test_a_content_seen_to_go_needs_no_question() -> None:
     """What was made for one snapshot can be made again by nobody: its going is remembered."""
     cluster = cluster_role.Cluster(*cluster_role.ready_pair())
