@@ -20,6 +20,7 @@ from snapshotd.runtime import supervisor
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
+_MEET_AGAIN = 1.0  # seconds
 _DRIVER_WITHIN = 30.0  # seconds for a driver to accept the first connection, as the reference's
 _LAST_WORDS = Path("/dev/termination-log")  # what Kubernetes shows of a container that ended
 
@@ -78,7 +79,7 @@ class Sidecar(process.RoleProcess):
                 if not up:
                     self._lose(channel.address)
                 elif self._lost:
-                    group.start_soon(self._meet_again, name="meet the driver again")
+                    group.start_soon(self._meet_again, channel, name="meet the driver again")
 
             await channel.watch(changed)
 
@@ -93,13 +94,20 @@ class Sidecar(process.RoleProcess):
                 "--exit-on-connection-loss is given"
             )
 
-    async def _meet_again(self) -> None:
-        """Go on with a driver that came back, if it is the same; raises `Refused` if it is not."""
-        try:
-            policy = await self._meet()
-        except errors.Retryable as error:
-            log.warning("driver_not_met", error=str(error))
-            return  # lost again: the connection tells when it is back
+    async def _meet_again(self, channel: channels.Connection) -> None:
+        """Go on with a driver that came back, if it is the same; raises `Refused` if it is not.
+
+        One that fails at first is asked again: its connection is up, and tells nothing more.
+        """
+        policy = None
+        while policy is None:
+            try:
+                policy = await self._meet()
+            except errors.Retryable as error:
+                log.warning("driver_not_met", error=str(error))
+                if not channel.connected():
+                    return  # lost again: the connection tells when it is back
+                await self.shared.time.sleep(_MEET_AGAIN)
         if policy.driver != self._policy.driver:
             raise errors.Refused(
                 f"CSI driver {self._policy.driver} went, and {policy.driver} came in its place: "
