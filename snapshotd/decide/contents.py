@@ -85,11 +85,9 @@ def decide(
 
     All else about it is decided for its VolumeSnapshot, which every change of the content wakes.
     One whose snapshot this process itself let go when there was no content (`came_too_late`: a
-    former leader's last request) is nobody's, and was not ready: it is let go as well, even if the
-    driver makes it ready between the mark and the deletion.
+    former leader's last request) is nobody's, and never was ready: it is let go as well.
     """
-    begun = content.metadata.annotations.get(names.BEING_DELETED_ANNOTATION) == names.MARK
-    if came_too_late and (begun or not content.ready):
+    if came_too_late and not content.ready:
         return release.give_up(content, None)
     if problem := validation.content_problem(content):
         told = telling.warning(content, reason="ContentValidationError", message=problem)

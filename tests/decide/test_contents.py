@@ -205,14 +205,6 @@ def test_a_content_that_came_too_late_and_is_to_be_kept_is_only_marked() -> None
     assert contents.decide(kept, came_too_late=True) == intents.SETTLED
 
 
-def test_a_content_that_becomes_ready_when_it_is_marked_already_is_given_up_all_the_same() -> None:
-    marked = {names.BEING_DELETED_ANNOTATION: names.MARK}
-    ready = objects.ready_content(metadata__annotations=marked)
-    (delete,) = contents.decide(ready, came_too_late=True).intents
-    assert isinstance(delete, intents.DeleteContent)
-    assert contents.decide(ready) == intents.SETTLED
-
-
 def test_a_content_that_is_ready_did_not_come_too_late() -> None:
     """Somebody may restore from it: it is never given up on what a process remembers."""
     assert contents.decide(objects.ready_content(), came_too_late=True) == intents.SETTLED

@@ -7,21 +7,27 @@ tests/simulation` replays it.
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from simulated import stories
 
-STORIES = int(os.environ.get("STORIES", "1500"))
+STORIES = int(os.environ.get("STORIES", "3000"))
 FIRST_SEED = int(os.environ.get("FIRST_SEED", "0"))
 
 
 @pytest.fixture
 def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    before = structlog.get_config()
+    wrapper = structlog.make_filtering_bound_logger(logging.CRITICAL)  # half of the time is logs
+    structlog.configure(wrapper_class=wrapper)
     loop = asyncio.new_event_loop()
     yield loop
     loop.close()
+    structlog.configure(**before)
 
 
 def test_every_story_ends_well(loop: asyncio.AbstractEventLoop) -> None:

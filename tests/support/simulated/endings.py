@@ -25,7 +25,9 @@ def end(w: world.World) -> None:
     _check_that_users_are_rid_of_all(w)
     _delete_all_of(w, Content)
     w.settle()
-    nobodys = [each for each in w.api.all_of(Content) if _is_nobodys(w, each)]
+    nobodys = [
+        each for each in w.api.all_of(Content) if _is_nobodys(w, each) or _waits_for_a_node(w, each)
+    ]
     assert w.api.all_of(Content) == nobodys, f"never let go: {w.state()}"
     _check_leaks(w, {handle for each in nobodys for handle in w.witness.handles_of(each)})
     w.check_overlooked()
@@ -46,13 +48,13 @@ def _check(w: world.World) -> None:
             known.add(handle)
         elif content.metadata.deleting:
             # Its cut may be unknown, until its snapshot goes too.
-            known |= w.witness.cut_for(content.spec.volume_snapshot_ref.uid)
+            known |= w.witness.cut_for(_uid(content))
         present = handle in w.storage.handles or handle in w.storage.deleted
         assert not content.ready or present, f"{content.key} stands for nothing: {w.state()}"
         doubtful = names.BEING_CREATED_ANNOTATION in content.metadata.annotations
         assert not doubtful or content.metadata.deleting, f"still in doubt: {content}"
     _check_leaks(w, known)
-    owners = [uid for each in contents if (uid := each.spec.volume_snapshot_ref.uid)]
+    owners = [uid for each in contents if (uid := _uid(each))]
     assert len(owners) == len(set(owners)), f"two contents for one snapshot: {w.state()}"
     for snapshot in w.api.all_of(Snapshot):
         _check_snapshot(w, snapshot)
@@ -74,12 +76,14 @@ def _check_snapshot(w: world.World, snapshot: Snapshot) -> None:
         assert snapshot.status is not None
         assert snapshot.status.error is None
         return
+    name = snapshot.bound_content or snapshot.spec.source.volume_snapshot_content_name
+    content = w.api.find(Content, snapshots.content_key(name or _dynamic(snapshot)))
+    if content is not None and w.setting.distributed and not content.metadata.labels:
+        return  # its node is told by its claim, which is gone: see `_waits_for_a_node`
     error = snapshot.status.error if snapshot.status else None
     why = f"{snapshot.key} is neither ready nor told why not: {w.state()}"
     assert error is not None, why
     assert error.message, why
-    name = snapshot.bound_content or snapshot.spec.source.volume_snapshot_content_name
-    content = w.api.find(Content, snapshots.content_key(name or _dynamic(snapshot)))
     if content is not None:
         others = content.spec.volume_snapshot_ref.uid not in {"", snapshot.metadata.uid}
         assert others or content.metadata.deleting, why
@@ -92,6 +96,9 @@ def _is_held(w: world.World, snapshot: Snapshot) -> bool:
     """Say whether a group, or a claim that a provisioner was told of in time, holds a snapshot."""
     name = snapshot.status.volume_group_snapshot_name if snapshot.status else None
     if groups.group_key(snapshot.metadata.namespace, name or "") in w.api.objects:
+        return True
+    contents = (each for each in w.api.all_of(Content) if _uid(each) == snapshot.metadata.uid)
+    if any(_waits_for_a_node(w, each) for each in contents):
         return True
     ended = snapshot.metadata.deletion_timestamp or ""
     return any(
@@ -114,15 +121,19 @@ def _check_claim(w: world.World, claim: volumes.PersistentVolumeClaim) -> None:
 
 def _check_that_users_are_rid_of_all(w: world.World) -> None:
     kinds = {keys.Kind.VOLUME_SNAPSHOT, keys.Kind.CLAIM}
-    remaining = [key for key in w.api.objects if key.kind in kinds]
+    held = {_uid(each) for each in w.api.all_of(Content) if _waits_for_a_node(w, each)}
+    remaining = [
+        key
+        for key, obj in w.api.objects.items()
+        if key.kind in kinds and obj.metadata.uid not in held
+    ]
     assert not remaining, f"never let go: {remaining}: {w.state()}"
     known: set[str] = set()
     for content in w.api.all_of(Content):
         known |= w.witness.handles_of(content)
         kept = content.spec.deletion_policy == names.RETAIN
-        uid = content.spec.volume_snapshot_ref.uid
-        never_bound = not uid
-        if _is_nobodys(w, content):
+        never_bound = not _uid(content)
+        if _is_nobodys(w, content) or _waits_for_a_node(w, content):
             continue
         meddled = content.metadata.uid in w.witness.meddled
         assert kept or never_bound or meddled, f"{content.key} is left: {w.state()}"
@@ -136,12 +147,28 @@ def _check_that_users_are_rid_of_all(w: world.World) -> None:
 def _is_nobodys(w: world.World, content: Content) -> bool:
     """Say whether it is left to people: a former leader made or bound it for what was gone.
 
-    One that was given stays, and one that was ready before the new leader saw it: somebody may
-    restore from it.
+    One that was given stays, and one that was ready before the new leader saw to it, or when it had
+    but marked it: somebody may restore from what is ready.
     """
-    uid = content.spec.volume_snapshot_ref.uid
-    late = uid in w.witness.late - w.witness.must_go and content.ready
-    return (late or uid in w.witness.orphaned) and not witness.marked(content)
+    uid = _uid(content)
+    marked = witness.marked(content)
+    if uid in w.witness.late and content.ready and (marked or uid not in w.witness.must_go):
+        return True
+    return uid in w.witness.orphaned and not marked
+
+
+def _waits_for_a_node(w: world.World, content: Content) -> bool:
+    """Say whether it was deleted before a node was named for it: known, and not mended yet.
+
+    No sidecar selects it, and no node is named any more for what is being deleted
+    (`decide.contents.unplaced`): it is never let go, and neither is its snapshot.
+    """
+    labelled = names.MANAGED_BY_LABEL in content.metadata.labels
+    return w.setting.distributed and not labelled and content.metadata.deleting
+
+
+def _uid(content: Content) -> str:
+    return content.spec.volume_snapshot_ref.uid
 
 
 def _claim_of(snapshot: Snapshot) -> str:

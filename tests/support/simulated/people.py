@@ -212,6 +212,7 @@ STEPS: Mapping[Step, int] = {
     an_administrator_tears_a_content_away: 1,
     an_administrator_changes_a_policy: 3,
     an_administrator_changes_a_class: 2,
+    a_node_comes_or_goes: 2,
     a_user_restores_a_snapshot: 5,
     a_user_gives_a_restore_up: 2,
     the_provisioner_works: 3,

@@ -30,7 +30,10 @@ class Witness:
         self.stands_for: dict[str, str] = {}  # the one handle of each ready snapshot
         self.late: set[str] = set()  # uids of snapshots for which a former leader's content is late
         self.must_go: set[str] = set()  # those whose content a leader saw before it was ready
-        self.orphaned: set[str] = set()  # uids of snapshots that were gone when theirs was bound
+        self.orphaned: set[str] = (
+            set()
+        )  # those that a former leader bound one for, or let go itself
+        self.leader: gates.Owner | None = None
         self.two_controllers = False  # now, or as long as the former one's writes are news
         api.watchers.append(self.saw)
 
@@ -87,7 +90,8 @@ class Witness:
         assert len(same) == 1, f"two contents for one snapshot: {same}"
         snapshot = self._snapshot(ref.uid)
         if self.two_controllers:
-            self.late |= set() if snapshot else {ref.uid}
+            if snapshot is None:
+                self._came_late(ref.uid, made=True)
             return
         assert snapshot is not None, f"made for nobody: {new}"
         assert not snapshot.bound_content, f"{snapshot.key} is cut again"
@@ -97,11 +101,22 @@ class Witness:
         missing = wanted - set(snapshot.metadata.finalizers)
         assert not missing, f"made for a snapshot without {missing}"
 
+    def _came_late(self, uid: str, *, made: bool) -> None:
+        """Note a content without snapshot: the leader knows, if it was the one that let that go.
+
+        `made`: the content was made just now; otherwise its snapshot was let go just now.
+        """
+        operation = gates.current()
+        leads = operation is not None and operation.owner is self.leader
+        (self.orphaned if leads is made else self.late).add(uid)
+
     def _given_up(self, content: Content) -> None:
         uid = content.spec.volume_snapshot_ref.uid
         snapshot = self._snapshot(uid)
         if snapshot is None:
-            late = content.spec.source.volume_handle is not None and self.two_controllers
+            late = (
+                content.spec.source.volume_handle is not None and uid in self.late | self.orphaned
+            )
             assert late, f"given up, though nobody asked: {content}"
         else:
             assert snapshot.metadata.deleting, f"given up, though {snapshot.key} is to stay"
@@ -147,7 +162,7 @@ class Witness:
             if _uid(content) != snapshot.metadata.uid:
                 continue
             if self.two_controllers:
-                self.late.add(_uid(content))
+                self._came_late(_uid(content), made=False)
                 continue
             if content.metadata.uid in self.meddled:
                 continue  # its policy was another one when this was decided
