@@ -25,6 +25,11 @@ class Api:
         0.0, "cap on API requests a second; 0 leaves it to the adaptive limit"
     )
     kube_api_burst: int = setting(10, "API requests at once above --kube-api-qps")
+    retry_crd_interval_max: Seconds = setting(
+        Seconds(30.0),
+        "the longest wait before the server is asked again for a kind it does not serve; it is "
+        "waited for as long as it takes, and /readyz says so",
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,6 +64,9 @@ class Leadership:
     )
     leader_election_retry_period: Seconds = setting(
         Seconds(5.0), "how long to wait between two tries"
+    )
+    leader_election_labels: str = setting(
+        "", "labels to put on the Lease: key:value, joined by commas"
     )
 
 
@@ -182,8 +190,6 @@ ACCEPTED = {
     "log-flush-frequency": "every line is flushed in the turn it was written",
     "automaxprocs": "one process uses one core",
     "feature-gates": "group snapshots are not there yet",
-    "retry-crd-interval-max": "missing definitions are waited for",
     "groupsnapshot-name-prefix": "group snapshots are not there yet",
     "groupsnapshot-name-uuid-length": "group snapshots are not there yet",
-    "leader-election-labels": "not written to the Lease yet",
 }

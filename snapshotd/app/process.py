@@ -5,6 +5,7 @@ perform through the writer, the driver and the recorder. `controller` and `sidec
 watched and who acts.
 """
 
+import dataclasses
 import os
 from collections.abc import Iterable
 from importlib import metadata
@@ -14,7 +15,7 @@ import anyio
 import anyio.abc
 import structlog
 
-from snapshotd import settings
+from snapshotd import errors, settings
 from snapshotd.actors import ports, roles
 from snapshotd.kube import connection, lease, recorder, reflector, writer
 from snapshotd.model import keys, wire
@@ -52,7 +53,8 @@ class RoleProcess:
         leadership: settings.Leadership,
         shared: Shared,
     ) -> None:
-        """Prepare; nothing runs before `run`."""
+        """Prepare; nothing runs before `run`. Raises `Misconfigured`."""
+        self._lease_labels = _labels(leadership.leader_election_labels)
         self._api = api
         self._queues = queues
         self._leadership = leadership
@@ -89,11 +91,16 @@ class RoleProcess:
             connection.Connection(options, clock=shared.time, meters=shared.meters) as link,
             anyio.create_task_group() as group,
         ):
-            scopes = tuple(await self.scopes())
+            scopes = [dataclasses.replace(each, streaming=True) for each in await self.scopes()]
             cache = Cache(self.indexes)
             watches = [
                 reflector.Reflector(
-                    link, scope, store=cache, clock=shared.time, meters=shared.meters
+                    link,
+                    scope,
+                    store=cache,
+                    clock=shared.time,
+                    meters=shared.meters,
+                    timing=reflector.Timing(last_retry=api.retry_crd_interval_max),
                 )
                 for scope in scopes
             ]
@@ -107,7 +114,7 @@ class RoleProcess:
                 await watch.synced.wait()
             log.info("caches_synced", role=self.name)
             task_status.started()
-            await self._work(link, role)
+            await self._work(link, role, told)
             told.stop()
             group.cancel_scope.cancel()
 
@@ -150,8 +157,14 @@ class RoleProcess:
 
     kinds: tuple[keys.Kind, ...] = roles.Cluster.kinds
 
-    async def _work(self, link: connection.Connection, role: roles.Role) -> None:
+    async def _work(
+        self, link: connection.Connection, role: roles.Role, told: recorder.Recorder
+    ) -> None:
+        election: lease.LeaderElection | None = None
+
         async def lead() -> None:
+            if election is not None:
+                told.announce(election.announcement())
             self._actors = self._prepared
             role.start()
             role.wake_all()
@@ -170,6 +183,7 @@ class RoleProcess:
                 await lead()
                 return
             election = self._election(link)
+            link.work.fence = election.left
             self.shared.health.watch_leader(election.check)
             await election.run(lead)
 
@@ -188,7 +202,10 @@ class RoleProcess:
     def _election(self, link: connection.Connection) -> lease.LeaderElection:
         values = self._leadership
         lock = lease.Lock(
-            _namespace(values.leader_election_namespace), self.lease_name(), lease.identity()
+            _namespace(values.leader_election_namespace),
+            self.lease_name(),
+            lease.identity(),
+            self._lease_labels,
         )
         timing = lease.Timing(
             values.leader_election_lease_duration,
@@ -218,6 +235,17 @@ async def supervise(
         )
         parts.insert(0, supervisor.Part("endpoint", page.run))
     return await supervisor.Supervisor(parts).run()
+
+
+def _labels(text: str) -> dict[str, str]:
+    """Read `key:value,key:value`, as the reference writes labels; raises `Misconfigured`."""
+    pairs = [each.partition(":") for each in text.split(",") if each.strip()]
+    for key, colon, value in pairs:
+        if not (key.strip() and colon and value.strip()):
+            raise errors.Misconfigured(
+                f"--leader-election-labels {text!r}: write key:value, joined by commas"
+            )
+    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def _namespace(given: str) -> str:

@@ -2,17 +2,19 @@
 
 Channels share nothing that could fill up: a lease renewal waits neither for work nor for a socket,
 watches hold as many connections as they like, Events never take more than two. Only the work
-channel is throttled. Every answer that is no success, and every failure to get one, leaves here as
-one of our errors; every request has a deadline.
+channel is throttled, and fenced: with a lease that is over, nothing is sent any more, and what is
+under way is cut. Every answer that is no success, and every failure to get one, leaves here as one
+of our errors; every request has a deadline.
 """
 
 import dataclasses
 import importlib.metadata
+import math
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Protocol, Self, TypeAlias
 
 import aiohttp
 import anyio
@@ -49,6 +51,14 @@ class Response(msgspec.Struct, frozen=True, gc=False):
 
     status: int
     body: bytes
+
+
+Fence: TypeAlias = Callable[[], float]
+"""Says for how many seconds from now requests may be under way; none are sent where it is 0."""
+
+
+def _for_ever() -> float:
+    return math.inf
 
 
 class Requests(Protocol):
@@ -116,6 +126,7 @@ class Channel:
         limiter: throttle.Throttle | None = None,
     ) -> None:
         """Use `Connection` instead."""
+        self.fence: Fence = _for_ever
         self._session = session
         self._identity = identity
         self._meters = meters
@@ -164,13 +175,22 @@ class Channel:
         if self._limiter is None:
             return await self._exchange(request)
         async with self._limiter.place(patience) as report:
-            answer = await self._exchange(request)
+            answer = await self._exchange(self._fenced(request))
             if answer.status in {429, 503}:
                 report.verdict = throttle.Verdict.OVERLOADED
                 report.pause = answer.retry_after or 0.0
             elif answer.status < 500:
                 report.verdict = throttle.Verdict.GOOD
             return answer
+
+    def _fenced(self, request: _Request) -> _Request:
+        """Return the request with no more time than we may have; raises `Unavailable` for none."""
+        left = self.fence()
+        if left <= 0.0:
+            raise errors.Unavailable(f"{request}: not sent: the lease is not ours")
+        total = min(left, request.limit.total or left)
+        limit = aiohttp.ClientTimeout(total=total, sock_connect=_CONNECT_WITHIN)
+        return dataclasses.replace(request, limit=limit)
 
     async def _exchange(self, request: _Request) -> _Answer:
         async with AsyncExitStack() as stack:

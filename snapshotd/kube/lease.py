@@ -155,6 +155,17 @@ class LeaderElection:
         self._renewed = float("-inf")
         self._lost = ""
 
+    def left(self) -> float:
+        """Return for how many seconds from now our writes may be under way, 0 if not at all.
+
+        Half of the time between our own deadline and the moment another may begin is left to the
+        server, for what it had received when we cut the connection.
+        """
+        if not self.leading:
+            return 0.0
+        until = (self._timing.renew_deadline + self._timing.lease_duration) / 2
+        return max(0.0, self._renewed + until - self._clock.monotonic())
+
     def check(self) -> str | None:
         """Return why /healthz/leader-election should fail, None if it should not."""
         since = self._clock.monotonic() - self._renewed

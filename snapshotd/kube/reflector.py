@@ -1,5 +1,9 @@
 """Keeps the cache equal to what the API server has of one kind: list once, then watch.
 
+The list is streamed where the server can (KEP-3157): a watch that begins with every object and says
+when that is all, which costs the server a fraction of a list. A server that cannot is listed page
+by page from then on.
+
 Invariants: every object goes into the cache by a plain call in the order in which the server sent
 it; a deletion is never lost (after a gap comes a complete list, and what it does not hold is gone);
 an object that cannot be read costs itself alone; no failure ends `run`, and none is answered at
@@ -41,7 +45,8 @@ class Scope:
 
     `optional`: the work goes on where the server does not serve the kind, or not to us. `keep`
     says which objects are wanted: it stands in for a field selector that the server does not know
-    (a CustomResourceDefinition without `selectableFields`).
+    (a CustomResourceDefinition without `selectableFields`). `streaming`: lists are streamed for as
+    long as the server can do that.
     """
 
     kind: keys.Kind
@@ -50,6 +55,7 @@ class Scope:
     field_selector: str = ""
     keep: Callable[[wire.Object], bool] | None = None
     optional: bool = False
+    streaming: bool = False
 
     def query(self) -> dict[str, str]:
         """Return the selectors as the API takes them."""
@@ -65,6 +71,7 @@ class Timing:
     shortest: float = 300.0
     longest: float = 600.0
     silence: float = 30.0  # without a byte, beyond the watch's own end
+    initial_silence: float = 10.0  # without a byte, before a streamed list is complete
     first_retry: float = 0.5
     last_retry: float = 30.0
 
@@ -75,7 +82,23 @@ class _Sketch(meta.Model, frozen=True, gc=False):
     metadata: meta.ObjectReference = meta.ObjectReference()
 
 
+class _Annotations(meta.Model, frozen=True, gc=False):
+    annotations: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class _Bookmark(meta.Model, frozen=True, gc=False):
+    """What a bookmark says beside its version."""
+
+    metadata: _Annotations = _Annotations()
+
+
+class _NotStreamed(errors.Unavailable):
+    """The server began a streamed list, and cannot end it."""
+
+
 _sketches: Final = msgspec.json.Decoder(_Sketch)
+_bookmarks: Final = msgspec.json.Decoder(_Bookmark)
+_INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
 
 
 class Reflector:
@@ -96,6 +119,7 @@ class Reflector:
     ) -> None:
         """Prepare; the connection is open when `run` is called."""
         self.synced = anyio.Event()
+        self._initial: dict[keys.Key, wire.Object] | None = None  # of a list being streamed
         self.skipped = 0
         self._connection = connection
         self._scope = scope
@@ -106,6 +130,7 @@ class Reflector:
         self._timing = timing or Timing()
         self._backoff = backoff.Backoff(self._timing.first_retry, self._timing.last_retry)
         self._version = ""  # the last one the server told us of; '' before a list
+        self._begun = 0.0
         self._trouble = "not listed yet"
 
     def check(self) -> str | None:
@@ -116,11 +141,11 @@ class Reflector:
         """List and watch until cancelled."""
         while True:
             try:
-                if not self._version:
+                if not self._version and not self._scope.streaming:
                     await self._list()
                 await self._watch()
             except errors.SnapshotdError as error:
-                if self._selects_for_itself(error):
+                if self._selects_for_itself(error) or self._lists_in_pages(error):
                     continue
                 await self._clock.sleep(self._settle(error))
 
@@ -132,6 +157,16 @@ class Reflector:
         log.info("field_not_selectable", kind=str(scope.kind), selector=scope.field_selector)
         self._scope = dataclasses.replace(scope, field_selector="")
         self._version = ""
+        return True
+
+    def _lists_in_pages(self, error: errors.SnapshotdError) -> bool:
+        """Stream no more lists if the server cannot do that; say whether so."""
+        cannot = isinstance(error, errors.Invalid | errors.Gone | _NotStreamed)
+        if self._initial is None or not cannot:
+            return False
+        log.debug("list_not_streamed", kind=str(self._scope.kind), why=str(error))
+        self._scope = dataclasses.replace(self._scope, streaming=False)
+        self._initial = None
         return True
 
     def _settle(self, error: errors.SnapshotdError) -> float:
@@ -167,12 +202,15 @@ class Reflector:
             self._backoff.reset()
 
     async def _list(self) -> None:
-        begun = self._clock.monotonic()
+        self._begun = self._clock.monotonic()
         objects: list[wire.Object] = []
-        version = await self._read_pages(objects)
+        self._complete(objects, await self._read_pages(objects))
+
+    def _complete(self, objects: list[wire.Object], version: str) -> None:
+        """Make the cache equal to a list that has been read to its end."""
         self._store.replace(self._scope.kind, objects, _number(version))
         self._version = version
-        self._meters.listed(len(objects), self._clock.monotonic() - begun)
+        self._meters.listed(len(objects), self._clock.monotonic() - self._begun)
         self._succeeded()
         self.synced.set()
 
@@ -205,22 +243,28 @@ class Reflector:
             return self._store.get(self._key(_sketch(raw)))
         return decoded if self._wanted(decoded) else None
 
-    async def _watch(self) -> None:
-        seconds = int(random.uniform(self._timing.shortest, self._timing.longest))  # noqa: S311
+    def _watch_query(self, seconds: int) -> dict[str, str]:
         query = {
             **self._scope.query(),
             "watch": "1",
             "allowWatchBookmarks": "true",
-            "resourceVersion": self._version,
             "timeoutSeconds": str(seconds),
         }
-        begun = self._clock.monotonic()
+        if self._version:
+            return {**query, "resourceVersion": self._version}
+        return {**query, "sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
+
+    async def _watch(self) -> None:
+        seconds = int(random.uniform(self._timing.shortest, self._timing.longest))  # noqa: S311
+        query = self._watch_query(seconds)
+        self._initial = None if self._version else {}
+        begun = self._begun = self._clock.monotonic()
         buffer = lines.LineBuffer()
         path = self._resource.collection(self._scope.namespace)
         silence = seconds + self._timing.silence
         async with self._connection.watches.stream(path, query=query, silence=silence) as stream:
             self._meters.watching()
-            while chunk := await stream.read():
+            while chunk := await self._read(stream):
                 for line in buffer.feed(chunk):  # all of a chunk, before anybody else's turn
                     self._take(line)
         if buffer.rest.strip():
@@ -228,6 +272,16 @@ class Reflector:
         lasted = self._clock.monotonic() - begun
         if lasted < _TOO_SHORT:
             raise errors.Unavailable(f"the watch ended after {lasted:.1f} s")
+
+    async def _read(self, stream: connections.Stream) -> bytes:
+        """Return what has arrived; a streamed list that stays incomplete is not one."""
+        if self._initial is None:
+            return await stream.read()
+        try:
+            with anyio.fail_after(self._timing.initial_silence):
+                return await stream.read()
+        except TimeoutError:
+            raise _NotStreamed("nothing says that the list is complete") from None
 
     def _take(self, line: bytes) -> None:
         """Put one event into the cache; raises what an ERROR event means."""
@@ -239,14 +293,14 @@ class Reflector:
             case "ADDED" | "MODIFIED":
                 self._put(event.object)
             case "DELETED":
-                sketch = _sketch(event.object)
-                self._store.remove(self._key(sketch), _number(sketch.resource_version))
-                self._version = sketch.resource_version
+                self._remove(_sketch(event.object))
             case "BOOKMARK":
-                self._version = _sketch(event.object).resource_version or self._version
+                self._mark(event.object)
             case "ERROR":
                 self._meters.event(event.type)
                 status = wire.decode_status(event.object)
+                if self._initial is not None and status.code >= 500:
+                    raise _NotStreamed(f"{status.code} {status.reason}: {status.message}")
                 raise answers.from_status(
                     status, code=status.code, request=f"watch {self._resource.plural}"
                 )
@@ -257,6 +311,11 @@ class Reflector:
         self._succeeded()
 
     def _put(self, raw: msgspec.Raw) -> None:
+        if self._initial is not None:
+            listed = self._listed(raw)
+            if listed is not None:
+                self._initial[listed.key] = listed
+            return
         decoded = self._decode(raw)
         if decoded is None:
             self._version = _sketch(raw).resource_version or self._version
@@ -266,6 +325,22 @@ class Reflector:
             self._store.put(decoded)
         else:
             self._store.remove(decoded.key, _number(self._version))
+
+    def _remove(self, sketch: meta.ObjectReference) -> None:
+        if self._initial is not None:
+            self._initial.pop(self._key(sketch), None)
+            return
+        self._store.remove(self._key(sketch), _number(sketch.resource_version))
+        self._version = sketch.resource_version
+
+    def _mark(self, raw: msgspec.Raw) -> None:
+        """Take note of how far the server is; in a streamed list, whether that was all of it."""
+        version = _sketch(raw).resource_version
+        if self._initial is None:
+            self._version = version or self._version
+        elif _bookmarks.decode(raw).metadata.annotations.get(_INITIAL_EVENTS_END) == "true":
+            objects, self._initial = list(self._initial.values()), None
+            self._complete(objects, version)
 
     def _wanted(self, obj: wire.Object) -> bool:
         return self._scope.keep is None or self._scope.keep(obj)
