@@ -120,7 +120,7 @@ async def test_a_deletion_leaves_nothing_wherever_the_process_died_before(
 
 
 @pytest.mark.parametrize(
-    ("lost", "points"), [(False, DELETED + PATCHED), (True, CUT + DELETED + PATCHED)]
+    ("lost", "points"), [(False, DELETED + PATCHED), (True, CUT + TOLD + DELETED + PATCHED)]
 )
 async def test_these_are_the_points_of_a_deletion(
     *, story: Story, lost: bool, points: list[str]
@@ -133,7 +133,7 @@ async def test_these_are_the_points_of_a_deletion(
 
 
 @pytest.mark.parametrize(
-    ("lost", "at"), [(False, at) for at in range(4)] + [(True, at) for at in range(6)]
+    ("lost", "at"), [(False, at) for at in range(4)] + [(True, at) for at in range(8)]
 )
 async def test_a_deletion_leaves_nothing_wherever_the_process_dies_in_it(
     *, story: Story, lost: bool, at: int
