@@ -112,6 +112,24 @@ async def test_a_process_that_dies_in_a_call_has_left_a_mark_and_the_next_one_go
     assert story.driver.made == ["snapshot-uid-1"]
 
 
+async def test_a_call_that_its_reconcile_did_not_live_to_see_is_asked_after(story: Story) -> None:
+    """The same process, no mark, and no answer: the deadline of the reconcile came first."""
+    story.driver.gate = anyio.Event()
+    await story.start()
+    story.api.put(objects.content())
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as group:
+            group.start_soon(story.settle)
+            await story.driver.asked.wait()
+            group.cancel_scope.cancel()
+    assert not story.marked()
+    story.driver.gate = None
+    await story.delete()
+    assert story.gone()
+    assert story.driver.kept == {}
+    assert story.driver.made == ["snapshot-uid-1"]
+
+
 async def test_a_mark_that_cannot_be_written_does_not_end_the_call(story: Story) -> None:
     story.driver.gate = anyio.Event()
     await story.start()
@@ -159,6 +177,24 @@ async def test_a_snapshot_that_the_reference_began_is_found_and_deleted(
     assert story.gone()
     assert story.driver.kept == {}
     assert story.driver.made == ["snapshot-uid-1"]
+
+
+async def test_a_snapshot_that_the_reference_began_is_not_given_up_for_a_failure(
+    story: Story,
+) -> None:
+    """The content is new to this process, and yet its calls are not the first."""
+    story.driver.cut("snapshot-uid-1")
+    await story.start()
+    story.driver.fail("CreateSnapshot", grpc.StatusCode.INTERNAL)
+    going = objects.content(
+        metadata__annotations={**MARKED, names.BEING_DELETED_ANNOTATION: names.MARK},
+        metadata__deletion_timestamp=objects.NOW_TEXT,
+    )
+    await story.add(going)
+    assert not story.gone()
+    await story.look()
+    assert story.gone()
+    assert story.driver.kept == {}
 
 
 async def test_a_snapshot_that_the_reference_began_in_vain_holds_nothing_up(story: Story) -> None:
