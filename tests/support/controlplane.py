@@ -11,7 +11,6 @@ import dataclasses
 import json
 import os
 import secrets
-import shutil
 import socket
 import ssl
 import subprocess
@@ -20,6 +19,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+
+import gobuild
 
 KUBERNETES = "1.36.3"
 _MODULES = Path(__file__).parent.parent / "controlplane"
@@ -36,7 +37,6 @@ _BUILDS = {
         ),
     ),
 }
-_BUILD_SECONDS = 1800
 _START_SECONDS = 120
 
 _AUDIT_POLICY = {
@@ -47,8 +47,7 @@ _AUDIT_POLICY = {
 }
 
 
-class Unobtainable(Exception):
-    """There is no real control plane to be had here; the message says why."""
+Unobtainable = gobuild.Unobtainable
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -73,35 +72,11 @@ def binaries() -> Binaries:
 
 def _built(name: str) -> Path:
     package, flags = _BUILDS[name]
-    program = _cache() / name
-    if program.exists():
-        return program
-    go = shutil.which("go")
-    if go is None:
-        raise Unobtainable(f"neither KUBEBUILDER_ASSETS nor Go is here to get {name} from")
-    unfinished = program.with_suffix(f".{os.getpid()}")
-    command = [go, "build", "-trimpath", "-ldflags", flags, "-o", str(unfinished), package]
-    print(f"building {name} once, from its Go module: some minutes", flush=True)  # noqa: T201
-    done = subprocess.run(
-        command,
-        cwd=_MODULES / name,
-        env={**os.environ, "GOFLAGS": "-mod=readonly -buildvcs=false", "CGO_ENABLED": "0"},
-        capture_output=True,
-        text=True,
-        timeout=_BUILD_SECONDS,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise Unobtainable(f"{name} cannot be built: {done.stderr.strip()[-600:]}")
-    unfinished.rename(program)
-    return program
-
-
-def _cache() -> Path:
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = root / "snapshotd" / "controlplane" / KUBERNETES
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    program = gobuild.cache("controlplane", KUBERNETES) / name
+    try:
+        return gobuild.built(gobuild.Build(_MODULES / name, package, program, flags))
+    except Unobtainable as error:
+        raise Unobtainable(f"KUBEBUILDER_ASSETS is not set, and {error}") from error
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -121,6 +96,7 @@ class ControlPlane:
         self.folder = folder
         self.url = f"https://127.0.0.1:{port}"
         self.admin = admin
+        self.processes: dict[str, int] = {}  # their ids by name, while it runs
 
     @property
     def administrator(self) -> Path:
@@ -155,18 +131,23 @@ class ControlPlane:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[ControlPlane]:
-    """Run a control plane with its state below `folder`; raises `Unobtainable`."""
+def running(folder: Path, *, audited: bool = True) -> Iterator[ControlPlane]:
+    """Run a control plane with its state below `folder`; raises `Unobtainable`.
+
+    Without `audited` it keeps no audit log, which costs it time at every request.
+    """
     programs = binaries()
     admin = User("admin", secrets.token_hex(16), ("system:masters",))
     api_port, etcd_port, peer_port = _free_ports(3)
     _write_inputs(folder, admin)
     plane = ControlPlane(folder, api_port, admin)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_process(_etcd(programs, folder, etcd_port, peer_port), folder))
+        state = stack.enter_context(_process(_etcd(programs, folder, etcd_port, peer_port), folder))
+        command = _apiserver(programs, folder, api_port, etcd_port)
         server = stack.enter_context(
-            _process(_apiserver(programs, folder, api_port, etcd_port), folder)
+            _process(command + (_auditing(folder) if audited else []), folder)
         )
+        plane.processes = {"etcd": state.pid, "apiserver": server.pid}
         _await_ready(plane, server)
         yield plane
 
@@ -213,6 +194,11 @@ def _apiserver(programs: Binaries, folder: Path, port: int, etcd_port: int) -> l
         "--service-cluster-ip-range=10.0.0.0/24",
         "--endpoint-reconciler-type=none",
         "--disable-admission-plugins=ServiceAccount,StorageObjectInUseProtection",
+    ]
+
+
+def _auditing(folder: Path) -> list[str]:
+    return [
         f"--audit-log-path={folder / 'audit.log'}",
         f"--audit-policy-file={folder / 'audit-policy.json'}",
     ]
