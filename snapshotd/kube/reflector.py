@@ -315,6 +315,8 @@ class Reflector:
             listed = self._listed(raw)
             if listed is not None:
                 self._initial[listed.key] = listed
+            else:  # it may have been wanted when the list began
+                self._initial.pop(self._key(_sketch(raw)), None)
             return
         decoded = self._decode(raw)
         if decoded is None:

@@ -1,5 +1,6 @@
 """A field selector where the server knows it, and `keep` where it does not."""
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -261,6 +262,37 @@ async def test_a_label_selector_stays_when_the_field_goes(
     server.reply(200, scripted.listing(5))
     await bench.until_idle(server, scope)
     assert [each.query.get("labelSelector") for each in server.seen] == 3 * ["node=1"]
+
+
+async def test_one_that_becomes_another_drivers_while_the_list_is_streamed_is_not_kept(
+    server: scripted.Server, bench: Bench
+) -> None:
+    end = {"resourceVersion": "9", "annotations": {"k8s.io/initial-events-end": "true"}}
+    server.stream(
+        scripted.event("ADDED", content("a", 1))
+        + scripted.event("ADDED", content("b", 2))
+        + scripted.event("ADDED", content("c", 3, "theirs"))
+        + scripted.event("MODIFIED", content("a", 8, "theirs"))
+        + scripted.event("BOOKMARK", {"kind": "X", "metadata": end})
+    )
+    await bench.until_idle(server, dataclasses.replace(SCOPE, streaming=True))
+    assert bench.names() == {"b": "2"}
+
+
+async def test_a_streamed_list_that_refuses_the_field_is_streamed_without_it(
+    server: scripted.Server, bench: Bench
+) -> None:
+    end = {"resourceVersion": "9", "annotations": {"k8s.io/initial-events-end": "true"}}
+    refuse(server)
+    server.stream(
+        scripted.event("ADDED", content("a", 1))
+        + scripted.event("ADDED", content("b", 2, "theirs"))
+        + scripted.event("BOOKMARK", {"kind": "X", "metadata": end})
+    )
+    await bench.until_idle(server, dataclasses.replace(SCOPE, streaming=True))
+    assert bench.names() == {"a": "1"}
+    assert selectors(server) == [SELECTOR, None, None]
+    assert server.seen[1].query["sendInitialEvents"] == "true"
 
 
 # Against the embedded API server.
