@@ -83,7 +83,20 @@ class SnapshotActor:
                 return intents.SETTLED
 
     def _decide_content(self, content: snapshots.VolumeSnapshotContent) -> intents.Decision:
-        return contents.decide(content, came_too_late=self._contents.is_late(content))
+        waits = self._policy.distributed and contents.unplaced(content)
+        half = views.ContentHalfView(
+            content,
+            came_too_late=self._contents.is_late(content),
+            volume=self._home_of(content) if waits else None,
+            nodes=self._nodes() if waits else (),
+        )
+        return contents.decide(half)
+
+    def _home_of(self, content: snapshots.VolumeSnapshotContent) -> volumes.PersistentVolume | None:
+        """Return the volume a content is cut from, if it is still there."""
+        where = (content.spec.driver, content.spec.source.volume_handle)
+        found = self._cache.by_index(routing.VOLUMES_BY_HANDLE, where)
+        return next(iter(_only(volumes.PersistentVolume, found)), None)
 
     def _decide(self, snapshot: snapshots.VolumeSnapshot, *, asked: bool) -> intents.Decision:
         if snapshot.metadata.deleting:
@@ -138,10 +151,7 @@ class SnapshotActor:
         key = snapshots.content_key(publishing.bound_name(snapshot))
         content = self._cache.find(snapshots.VolumeSnapshotContent, key)
         age = self._contents.age(key, self._time.monotonic())
-        waits_for_node = (
-            content is not None and self._policy.distributed and contents.unplaced(content)
-        )
-        if (content is not None or snapshot.bound_content) and not waits_for_node:
+        if content is not None or snapshot.bound_content:
             return views.BindingView(
                 snapshot, content=content, content_absent=content_absent, content_age=age
             )
@@ -149,9 +159,7 @@ class SnapshotActor:
         volume = self._volume_of(claim)
         return views.BindingView(
             snapshot,
-            content=content,
             content_absent=content_absent,
-            content_age=age,
             claim=claim,
             volume=volume,
             snapshot_class=self._class_of(snapshot),

@@ -24,6 +24,7 @@ CLUSTER_INDEXES: Mapping[str, caches.Index] = {
     routing.SNAPSHOTS_BY_CLASS: caches.Index(keys.Kind.VOLUME_SNAPSHOT, routing.unbound_by_class),
     routing.CLAIMS_BY_SNAPSHOT: caches.Index(keys.Kind.CLAIM, routing.restore_of),
     routing.MEMBERS_BY_GROUP: caches.Index(keys.Kind.VOLUME_SNAPSHOT, routing.member_of),
+    routing.VOLUMES_BY_HANDLE: caches.Index(keys.Kind.VOLUME, routing.by_handle),
     routing.UNPLACED_CONTENTS: caches.Index(keys.Kind.VOLUME_SNAPSHOT_CONTENT, routing.unplaced),
 }
 DRIVER_INDEXES: Mapping[str, caches.Index] = {

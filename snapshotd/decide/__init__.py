@@ -14,7 +14,7 @@ Who owns what (one decider a field; nobody else writes it):
 | VolumeSnapshot        | status                                       | `binding`              |
 | VolumeSnapshotContent | the object: creating                         | `binding`              |
 | VolumeSnapshotContent | spec.volumeSnapshotRef.uid, class, if unset  | `binding`              |
-| VolumeSnapshotContent | managed-by label                             | `binding`              |
+| VolumeSnapshotContent | managed-by label                             | `contents`             |
 | VolumeSnapshotContent | finalizer: adding                            | `binding`              |
 | VolumeSnapshotContent | the object: deleting; being-deleted mark     | `release`              |
 | VolumeSnapshotContent | status; being-created mark                   | `creation`             |

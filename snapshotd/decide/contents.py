@@ -62,32 +62,24 @@ def bind(
     )
 
 
-def place(
-    content: snapshots.VolumeSnapshotContent, view: views.BindingView
-) -> intents.UpdateMetadata | None:
-    """Return the patch that names the node of a content made when no node matched yet."""
-    if not unplaced(content) or view.volume is None:
-        return None
-    labels = _labels(view.volume, view.nodes)
-    return intents.UpdateMetadata(telling.target(content), labels=labels) if labels else None
-
-
 def unplaced(content: snapshots.VolumeSnapshotContent) -> bool:
-    """Say whether a content may still wait for the node that is to cut it."""
-    cut = content.status is not None or content.metadata.deleting
-    return not cut and names.MANAGED_BY_LABEL not in content.metadata.labels
+    """Say whether a content may still wait for the node that is to cut it, or to let it go."""
+    return content.status is None and names.MANAGED_BY_LABEL not in content.metadata.labels
 
 
-def decide(
-    content: snapshots.VolumeSnapshotContent, *, came_too_late: bool = False
-) -> intents.Decision:
-    """Decide the controller's own part in a content: it carries our finalizer once it is bound.
+def decide(view: views.ContentHalfView) -> intents.Decision:
+    """Decide the controller's own part in a content: its node, and its finalizer once it is bound.
 
     All else about it is decided for its VolumeSnapshot, which every change of the content wakes.
-    One whose snapshot this process itself let go when there was no content (`came_too_late`: a
-    former leader's last request) is nobody's, and never was ready: it is let go as well.
+    One whose snapshot this process itself let go when there was no content (a former leader's last
+    request) is nobody's, and was not ready when it was found: it is let go as well.
     """
-    if came_too_late and not content.ready:
+    content = view.content
+    labels = _labels(view.volume, view.nodes) if view.volume is not None else {}
+    if labels and unplaced(content):
+        placed = intents.UpdateMetadata(telling.target(content), labels=labels)
+        return intents.Decision(intents=(placed,), again=0.0)
+    if view.came_too_late and (not content.ready or content.deletion_meant):
         return release.give_up(content, None)
     if problem := validation.content_problem(content):
         told = telling.warning(content, reason="ContentValidationError", message=problem)

@@ -23,6 +23,8 @@ def decide(view: views.ContentView, policy: views.DriverPolicy, now: float) -> i
         return _conclude(view, view.answer, policy, now)
     if content.ready:
         return _only(calls.not_being_created(content))
+    if names.GROUP_HANDLE_ANNOTATION in content.metadata.annotations and not content.handle:
+        return intents.Decision(why="is cut with its group, whose content has its handle")
     if content.spec.source.volume_handle and not content.spec.volume_snapshot_ref.uid:
         return intents.Decision(why="waits for the uid of its VolumeSnapshot")
     if content.spec.source.volume_handle and (

@@ -34,14 +34,14 @@ def decide(view: views.ContentView, policy: views.DriverPolicy) -> intents.Decis
 
 def _meant(content: snapshots.VolumeSnapshotContent) -> bool:
     """Say whether this deletion is meant: the snapshot goes too, or there never was one."""
-    if content.metadata.annotations.get(names.BEING_DELETED_ANNOTATION) == names.MARK:
+    if content.deletion_meant:
         return True
     never_bound = not content.spec.volume_snapshot_ref.uid
     return never_bound and bool(content.spec.source.snapshot_handle)
 
 
 def _touches_storage(content: snapshots.VolumeSnapshotContent) -> bool:
-    marked = content.metadata.annotations.get(names.BEING_DELETED_ANNOTATION) == names.MARK
+    marked = content.deletion_meant
     grouped = content.status is not None and content.status.volume_group_snapshot_handle
     return marked and not grouped and content.spec.deletion_policy == names.DELETE
 

@@ -32,8 +32,6 @@ def decide(
         return _first(intents.PrepareSnapshot(target, finalizers))
     if given and (bind := contents.bind(content, snapshot)):
         return _first(bind)
-    if policy.distributed and (place := contents.place(content, view)):
-        return _first(place)
     return publishing.publish(view, content, policy, now)
 
 

@@ -46,7 +46,7 @@ def give_up(
     The mark is a look of its own: the deletion rests on the version that carries it, so that a
     policy changed to Retain meanwhile keeps the object, and with it the handle.
     """
-    if content.metadata.annotations.get(names.BEING_DELETED_ANNOTATION) != names.MARK:
+    if not content.deletion_meant:
         mark: dict[str, str | None] = {names.BEING_DELETED_ANNOTATION: names.MARK}
         marked = intents.UpdateMetadata(telling.target(content), annotations=mark)
         return intents.Decision(intents=(marked,), again=0.0)

@@ -20,6 +20,7 @@ CLAIMS_BY_SNAPSHOT = "restores by snapshot"
 CONTENTS_BY_CLASS = "unready contents by class"
 MEMBERS_BY_GROUP = "snapshots by group"
 UNPLACED_CONTENTS = "contents that may wait for a node"
+VOLUMES_BY_HANDLE = "volumes by driver and handle"
 
 NO_CLASS = ""
 ANY_NODE = ""
@@ -94,6 +95,12 @@ def unplaced(content: snapshots.VolumeSnapshotContent) -> Iterator[str]:
     """Index: under `ANY_NODE`, the contents that may wait for a node to be named."""
     if contents.unplaced(content):
         yield ANY_NODE
+
+
+def by_handle(volume: volumes.PersistentVolume) -> Iterator[tuple[str, str]]:
+    """Index: the driver and its name for a volume."""
+    if volume.spec.csi is not None:
+        yield volume.spec.csi.driver, volume.spec.csi.volume_handle
 
 
 def wakes_in_cluster(
@@ -201,6 +208,4 @@ def _of_volume(volume: volumes.PersistentVolume, cache: Lookup) -> Iterator[keys
 
 def _of_node(cache: Lookup) -> Iterator[keys.Key]:
     for content in cache.by_index(UNPLACED_CONTENTS, ANY_NODE):
-        if isinstance(content, snapshots.VolumeSnapshotContent):
-            ref = content.spec.volume_snapshot_ref
-            yield keys.Key(keys.Kind.VOLUME_SNAPSHOT, ref.namespace, ref.name)
+        yield content.key

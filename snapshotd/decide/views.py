@@ -60,6 +60,19 @@ class BindingView(msgspec.Struct, frozen=True):
     nodes: tuple[volumes.Node, ...] = ()
 
 
+class ContentHalfView(msgspec.Struct, frozen=True):
+    """What the controller sees of a content by itself.
+
+    `came_too_late`: this process let its snapshot go when there was no content. `volume` and
+    `nodes` are filled in while the content may wait for a node.
+    """
+
+    content: snapshots.VolumeSnapshotContent
+    came_too_late: bool = False
+    volume: volumes.PersistentVolume | None = None
+    nodes: tuple[volumes.Node, ...] = ()
+
+
 class Use(msgspec.Struct, frozen=True):
     """A VolumeSnapshot that names a claim as its source, and the content cut for it, if any."""
 

@@ -25,6 +25,7 @@ BEING_DELETED_ANNOTATION = f"{_PREFIX}/volumesnapshot-being-deleted"
 BEING_CREATED_ANNOTATION = f"{_PREFIX}/volumesnapshot-being-created"
 DELETION_SECRET_NAME = f"{_PREFIX}/deletion-secret-name"
 DELETION_SECRET_NAMESPACE = f"{_PREFIX}/deletion-secret-namespace"
+GROUP_HANDLE_ANNOTATION = "groupsnapshot.storage.k8s.io/volumeGroupSnapshotHandle"
 MANAGED_BY_LABEL = f"{_PREFIX}/managed-by"
 # Kubernetes' own, on a claim whose volume an external provisioner has been told to make (the second
 # is its older spelling): nothing is provisioned before it is there.

@@ -6,7 +6,7 @@ a VolumeSnapshot's `creation_time` is RFC 3339 text, a content's is Unix nanosec
 
 import msgspec
 
-from snapshotd.model import keys, meta
+from snapshotd.model import keys, meta, names
 
 
 class SnapshotError(meta.Model, frozen=True, gc=False):
@@ -111,6 +111,11 @@ class VolumeSnapshotContent(meta.Model, frozen=True, gc=False):
     def ready(self) -> bool:
         """Say whether the driver said that the snapshot may be restored from."""
         return self.status is not None and self.status.ready_to_use is True
+
+    @property
+    def deletion_meant(self) -> bool:
+        """Say whether it carries the being-deleted mark: its VolumeSnapshot goes, too."""
+        return self.metadata.annotations.get(names.BEING_DELETED_ANNOTATION) == names.MARK
 
     @property
     def handle(self) -> str:

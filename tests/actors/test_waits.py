@@ -38,7 +38,6 @@ RESTORE = cluster_role.bare_claim(
         ((CLASS, PVC, SNAPSHOT), PV, objects.volume(spec__claim_ref__name="other")),
         ((CLASS, PVC, PV, SNAPSHOT), objects.ready_content(), objects.content(metadata__name="c")),
         ((GIVEN,), objects.given_content(), objects.given_content(metadata__name="other")),
-        ((CLASS, PVC, PV, SNAPSHOT), NODE, objects.class_("other")),
         (
             (GOING, objects.ready_content(), RESTORE),
             objects.changed(RESTORE, status__phase=names.BOUND),

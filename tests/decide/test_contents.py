@@ -61,6 +61,10 @@ def test_only_a_distributed_deployment_labels_contents(
     assert drafted.metadata.labels == labels
 
 
+def decide(content: snapshots.VolumeSnapshotContent, **fields: Any) -> intents.Decision:
+    return contents.decide(views.ContentHalfView(content, **fields))
+
+
 def test_the_secret_of_a_class_may_be_named_after_the_content() -> None:
     parameters = {
         names.SECRET_NAME_PARAMETER: "${volumesnapshotcontent.name}.${volumesnapshot.name}",
@@ -85,11 +89,15 @@ def test_a_volume_of_no_csi_driver_is_refused_in_words() -> None:
 
 
 def test_a_content_without_a_node_is_given_the_one_that_matches() -> None:
-    place = contents.place(objects.content(), view(volume=LOCAL, nodes=(NODE,)))
-    assert place == intents.UpdateMetadata(
+    """One that is going, too: only the sidecar of its node can let it go."""
+    place = intents.UpdateMetadata(
         intents.Target(objects.content().key, "uid-2"),
         labels={names.MANAGED_BY_LABEL: "node-1"},
     )
+    placed = intents.Decision(intents=(place,), again=0.0)
+    for content in (objects.content(), objects.content(**GOING)):
+        assert decide(content, volume=LOCAL, nodes=(NODE,)) == placed
+        assert decide(content, volume=LOCAL, nodes=(NODE,), came_too_late=True) == placed
 
 
 @pytest.mark.parametrize(
@@ -104,7 +112,7 @@ def test_a_content_without_a_node_is_given_the_one_that_matches() -> None:
 def test_a_content_is_not_placed_where_it_need_not_or_cannot_be(
     content: snapshots.VolumeSnapshotContent, fields: dict[str, Any]
 ) -> None:
-    assert contents.place(content, view(**fields)) is None
+    assert decide(content, **fields) == intents.SETTLED
 
 
 @pytest.mark.parametrize(
@@ -113,11 +121,11 @@ def test_a_content_is_not_placed_where_it_need_not_or_cannot_be(
         (objects.content(), True),
         (objects.content(metadata__labels={"other": "label"}), True),
         (objects.content(metadata__labels={names.MANAGED_BY_LABEL: "node-1"}), False),
-        (objects.content(**GOING), False),
+        (objects.content(**GOING), True),
         (objects.content(status=snapshots.VolumeSnapshotContentStatus()), False),
     ],
 )
-def test_a_content_waits_for_its_node_until_it_is_labelled_cut_or_going(
+def test_a_content_waits_for_its_node_until_it_is_labelled_or_cut(
     content: snapshots.VolumeSnapshotContent, *, expected: bool
 ) -> None:
     assert contents.unplaced(content) is expected
@@ -163,13 +171,27 @@ def test_a_complete_pair_is_left_alone() -> None:
 
 def test_a_bound_content_gets_its_finalizer_by_an_exact_patch() -> None:
     bare = objects.content(metadata__finalizers=("x/y",))
-    assert contents.decide(bare) == intents.Decision(
+    assert decide(bare) == intents.Decision(
         intents=(
             intents.UpdateMetadata(
                 intents.Target(bare.key, "uid-2", "8"), ("x/y", names.CONTENT_FINALIZER)
             ),
         )
     )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        objects.content(),
+        objects.given_content(),  # bound to nobody
+        objects.content(metadata__finalizers=(), **GOING),
+    ],
+)
+def test_a_content_that_is_guarded_free_or_going_needs_no_finalizer(
+    content: snapshots.VolumeSnapshotContent,
+) -> None:
+    assert decide(content) == intents.SETTLED
 
 
 def test_a_content_with_both_sources_or_none_is_told_why() -> None:
@@ -183,28 +205,33 @@ def test_a_content_with_both_sources_or_none_is_told_why() -> None:
     )
     message = "Exactly one of VolumeHandle and SnapshotHandle should be specified"
     told = intents.Announce(about, "Warning", "ContentValidationError", message)
-    assert contents.decide(both) == intents.Decision(intents=(told,), why=message)
+    assert decide(both) == intents.Decision(intents=(told,), why=message)
 
 
 def test_a_content_that_came_too_late_is_let_go_as_its_snapshot_was() -> None:
     late = objects.content()
-    assert contents.decide(late, came_too_late=True) == intents.Decision(
+    assert decide(late, came_too_late=True) == intents.Decision(
         intents=(
             intents.UpdateMetadata(intents.Target(late.key, "uid-2"), annotations={**MARKED}),
         ),
         again=0.0,
     )
     marked = objects.content(metadata__annotations=MARKED)
-    decision = contents.decide(marked, came_too_late=True)
+    decision = decide(marked, came_too_late=True)
     assert decision == release.give_up(marked, None)
     assert decision.intents == (intents.DeleteContent(intents.Target(late.key, "uid-2", "8")),)
 
 
 def test_a_content_that_came_too_late_and_is_to_be_kept_is_only_marked() -> None:
     kept = objects.content(metadata__annotations=MARKED, spec__deletion_policy=names.RETAIN)
-    assert contents.decide(kept, came_too_late=True) == intents.SETTLED
+    assert decide(kept, came_too_late=True) == intents.SETTLED
+
+
+def test_a_late_content_that_became_ready_after_its_mark_is_deleted_all_the_same() -> None:
+    marked = objects.ready_content(metadata__annotations=MARKED)
+    assert decide(marked, came_too_late=True) == release.give_up(marked, None)
 
 
 def test_a_content_that_is_ready_did_not_come_too_late() -> None:
     """Somebody may restore from it: it is never given up on what a process remembers."""
-    assert contents.decide(objects.ready_content(), came_too_late=True) == intents.SETTLED
+    assert decide(objects.ready_content(), came_too_late=True) == intents.SETTLED

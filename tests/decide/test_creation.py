@@ -246,3 +246,14 @@ def test_a_given_snapshot_that_is_not_found_is_told(answer: outcomes.Answer, exp
     assert announce.reason == "SnapshotContentCheckandUpdateFailed"
     assert expected in announce.message
     assert decision.failed
+
+
+def test_a_member_of_a_group_is_cut_with_its_group() -> None:
+    """The reference makes its content first, and writes its status next."""
+    annotations = {"groupsnapshot.storage.k8s.io/volumeGroupSnapshotHandle": "group-1"}
+    member = objects.content(
+        metadata__annotations=annotations, spec__volume_snapshot_class_name=None
+    )
+    decision = decide(content=member, snapshot_class=None)
+    assert decision.intents == ()
+    assert decision.why == "is cut with its group, whose content has its handle"

@@ -6,7 +6,7 @@ import msgspec
 import objects
 import pytest
 
-from snapshotd.decide import binding, intents, pairing, views
+from snapshotd.decide import binding, intents, pairing
 from snapshotd.model import meta, names, snapshots, volumes
 
 OWN = intents.Target(objects.snapshot().key, "uid-1", "7")
@@ -146,24 +146,3 @@ def test_a_pair_is_completed_one_exact_patch_at_a_time() -> None:
     assert decide(snapshot=objects.given_snapshot(), content=free) == intents.Decision(
         intents=(bind,), again=0.0
     )
-
-
-def placed(
-    policy: views.ClusterPolicy, content: snapshots.VolumeSnapshotContent
-) -> intents.Decision:
-    view = objects.binding_view(content=content, volume=LOCAL, nodes=(NODE,))
-    return pairing.decide(view, content, policy, objects.NOW)
-
-
-def test_a_local_volumes_content_is_placed_before_its_status_is_told() -> None:
-    label = {names.MANAGED_BY_LABEL: "node-1"}
-    content = objects.content()
-    place = intents.UpdateMetadata(intents.Target(content.key, "uid-2"), labels=label)
-    assert placed(DISTRIBUTED, content) == intents.Decision(intents=(place,), again=0.0)
-    for decision in (
-        placed(DISTRIBUTED, objects.content(metadata__labels=label)),
-        placed(objects.POLICY, content),
-    ):
-        (publish,) = decision.intents
-        assert isinstance(publish, intents.PublishStatus)
-        assert decision.again is None

@@ -4,8 +4,8 @@ import objects
 import pytest
 
 from snapshotd import errors
-from snapshotd.decide import calls, contents, intents, placement, secret_refs, validation, views
-from snapshotd.model import meta, names, snapshots, volumes
+from snapshotd.decide import calls, contents, placement, secret_refs, validation, views
+from snapshotd.model import meta, names, volumes
 
 NAME, NAMESPACE = names.SECRET_NAME_PARAMETER, names.SECRET_NAMESPACE_PARAMETER
 
@@ -182,27 +182,6 @@ def test_a_content_is_its_drivers_if_its_class_says_so_too() -> None:
     assert validation.is_for_driver(objects.content(), objects.class_(), driver)
     assert not validation.is_for_driver(objects.content(), objects.class_(driver="x"), driver)
     assert not validation.is_for_driver(objects.content(), None, "x")
-
-
-def test_a_bound_content_gets_its_finalizer() -> None:
-    bare = objects.content(metadata__finalizers=("x/y",))
-    (update,) = contents.decide(bare).intents
-    assert isinstance(update, intents.UpdateMetadata)
-    assert update.finalizers == ("x/y", names.CONTENT_FINALIZER)
-    assert contents.decide(objects.content()) == intents.SETTLED
-    assert contents.decide(objects.given_content()) == intents.SETTLED
-    going = objects.content(metadata__finalizers=(), metadata__deletion_timestamp=objects.NOW_TEXT)
-    assert contents.decide(going) == intents.SETTLED
-
-
-def test_a_content_that_names_both_sources_or_none_is_told() -> None:
-    for source in (
-        snapshots.VolumeSnapshotContentSource(),
-        snapshots.VolumeSnapshotContentSource("a", "b"),
-    ):
-        (announce,) = contents.decide(objects.content(spec__source=source)).intents
-        assert isinstance(announce, intents.Announce)
-        assert announce.reason == "ContentValidationError"
 
 
 def test_a_pair_that_is_going_is_not_bound() -> None:

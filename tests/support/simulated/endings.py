@@ -25,9 +25,7 @@ def end(w: world.World) -> None:
     _check_that_users_are_rid_of_all(w)
     _delete_all_of(w, Content)
     w.settle()
-    nobodys = [
-        each for each in w.api.all_of(Content) if _is_nobodys(w, each) or _waits_for_a_node(w, each)
-    ]
+    nobodys = [each for each in w.api.all_of(Content) if _is_nobodys(w, each)]
     assert w.api.all_of(Content) == nobodys, f"never let go: {w.state()}"
     _check_leaks(w, {handle for each in nobodys for handle in w.witness.handles_of(each)})
     w.check_overlooked()
@@ -78,8 +76,6 @@ def _check_snapshot(w: world.World, snapshot: Snapshot) -> None:
         return
     name = snapshot.bound_content or snapshot.spec.source.volume_snapshot_content_name
     content = w.api.find(Content, snapshots.content_key(name or _dynamic(snapshot)))
-    if content is not None and w.setting.distributed and not content.metadata.labels:
-        return  # its node is told by its claim, which is gone: see `_waits_for_a_node`
     error = snapshot.status.error if snapshot.status else None
     why = f"{snapshot.key} is neither ready nor told why not: {w.state()}"
     assert error is not None, why
@@ -96,9 +92,6 @@ def _is_held(w: world.World, snapshot: Snapshot) -> bool:
     """Say whether a group, or a claim that a provisioner was told of in time, holds a snapshot."""
     name = snapshot.status.volume_group_snapshot_name if snapshot.status else None
     if groups.group_key(snapshot.metadata.namespace, name or "") in w.api.objects:
-        return True
-    contents = (each for each in w.api.all_of(Content) if _uid(each) == snapshot.metadata.uid)
-    if any(_waits_for_a_node(w, each) for each in contents):
         return True
     ended = snapshot.metadata.deletion_timestamp or ""
     return any(
@@ -121,19 +114,14 @@ def _check_claim(w: world.World, claim: volumes.PersistentVolumeClaim) -> None:
 
 def _check_that_users_are_rid_of_all(w: world.World) -> None:
     kinds = {keys.Kind.VOLUME_SNAPSHOT, keys.Kind.CLAIM}
-    held = {_uid(each) for each in w.api.all_of(Content) if _waits_for_a_node(w, each)}
-    remaining = [
-        key
-        for key, obj in w.api.objects.items()
-        if key.kind in kinds and obj.metadata.uid not in held
-    ]
+    remaining = [key for key, obj in w.api.objects.items() if key.kind in kinds]
     assert not remaining, f"never let go: {remaining}: {w.state()}"
     known: set[str] = set()
     for content in w.api.all_of(Content):
         known |= w.witness.handles_of(content)
         kept = content.spec.deletion_policy == names.RETAIN
         never_bound = not _uid(content)
-        if _is_nobodys(w, content) or _waits_for_a_node(w, content):
+        if _is_nobodys(w, content):
             continue
         meddled = content.metadata.uid in w.witness.meddled
         assert kept or never_bound or meddled, f"{content.key} is left: {w.state()}"
@@ -155,16 +143,6 @@ def _is_nobodys(w: world.World, content: Content) -> bool:
     if uid in w.witness.late and content.ready and (marked or uid not in w.witness.must_go):
         return True
     return uid in w.witness.orphaned and not marked
-
-
-def _waits_for_a_node(w: world.World, content: Content) -> bool:
-    """Say whether it was deleted before a node was named for it: known, and not mended yet.
-
-    No sidecar selects it, and no node is named any more for what is being deleted
-    (`decide.contents.unplaced`): it is never let go, and neither is its snapshot.
-    """
-    labelled = names.MANAGED_BY_LABEL in content.metadata.labels
-    return w.setting.distributed and not labelled and content.metadata.deleting
 
 
 def _uid(content: Content) -> str:
