@@ -151,7 +151,14 @@ def _is_news(old: wire.Object | None, new: wire.Object | None) -> bool:
         return False
     if not isinstance(old, snapshots.VolumeSnapshotContent):
         return True
-    return _said_by_others(old) != _said_by_others(new) or (new.ready and not old.ready)
+    if _said_by_others(old) != _said_by_others(new):
+        return True
+    # A mark may land late, when its call has long been answered: nobody looks at a ready one again.
+    return new.ready and (not old.ready or _marked(new) > _marked(old))
+
+
+def _marked(content: snapshots.VolumeSnapshotContent) -> bool:
+    return names.BEING_CREATED_ANNOTATION in content.metadata.annotations
 
 
 def _said_by_others(content: snapshots.VolumeSnapshotContent) -> snapshots.VolumeSnapshotContent:

@@ -184,6 +184,15 @@ def test_beside_the_driver_only_news_wakes_a_content() -> None:
     assert not at_driver(plain, None)
 
 
+def test_a_mark_that_lands_on_a_ready_content_wakes_it() -> None:
+    """Its request was under way when the answer came; nobody looks at a ready content again."""
+    mark = {names.BEING_CREATED_ANNOTATION: names.MARK}
+    ready, late = objects.ready_content(), objects.ready_content(metadata__annotations=mark)
+    assert at_driver(ready, late)
+    assert not at_driver(late, ready)
+    assert not at_driver(late, late)
+
+
 def test_a_class_that_comes_wakes_the_contents_that_wait_for_it() -> None:
     assert at_driver(None, objects.class_(), objects.content())
     assert not at_driver(None, objects.class_(), objects.ready_content())

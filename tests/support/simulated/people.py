@@ -209,7 +209,7 @@ STEPS: Mapping[Step, int] = {
     a_user_deletes_a_claim: 2,
     a_user_brings_a_claim: 2,
     an_administrator_deletes_a_content: 3,
-    an_administrator_tears_a_content_away: 1,
+    an_administrator_tears_a_content_away: 3,
     an_administrator_changes_a_policy: 3,
     an_administrator_changes_a_class: 2,
     a_node_comes_or_goes: 2,
