@@ -35,6 +35,10 @@ proto-check:
     rm -rf .proto-check && mkdir .proto-check && just proto .proto-check
     diff -r -x __pycache__ -x __init__.py .proto-check snapshotd/csi/_pb && rm -rf .proto-check
 
+# break every rule of decide/ in every small way, and count how many a test notices
+mutants:
+    pip install --quiet -e '.[test,mutation]' && mutmut run --max-children 2 && mutmut results
+
 # thousands of random stories, other ones each time (the tests run a few thousand, always the same)
 sim STORIES="20000":
     FIRST_SEED=$(date +%s) STORIES={{STORIES}} pytest tests/simulation

@@ -15,7 +15,7 @@ import pytest
 import structlog
 from simulated import stories
 
-STORIES = int(os.environ.get("STORIES", "3000"))
+STORIES = int(os.environ.get("STORIES", "5000"))
 FIRST_SEED = int(os.environ.get("FIRST_SEED", "0"))
 
 
