@@ -32,6 +32,9 @@ def _parser() -> argparse.ArgumentParser:
         help="ask for the next only when one is ready: --concurrency are then under way at once",
     )
     one.add_argument("--settled", type=int, default=0, help="ready snapshots that are there before")
+    one.add_argument(
+        "--profile", action="store_true", help="py-spy beside the subjects; its stacks go to logs"
+    )
     one.set_defaults(run=_reconcile)
     return made
 
@@ -72,6 +75,7 @@ async def _reconcile(given: argparse.Namespace, stand: scene.Scene) -> list[resu
         rounds=given.rounds,
         closed_loop=given.closed_loop,
         settled=given.settled,
+        profile=given.profile,
     )
     return await reconcile.run(stand, plan)
 

@@ -1,12 +1,13 @@
 """Scenario reconcile: N snapshots asked for, ready, deleted, gone; subjects in turns."""
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Iterator, Sequence
 
 import anyio
 
-from benchmarks import figures, lives, objects, processes, results, scene, subjects
+from benchmarks import figures, lives, objects, processes, profiling, results, scene, subjects
 
 NAMESPACE = "benchmark"
 
@@ -21,6 +22,7 @@ class Plan:
     rounds: int
     closed_loop: bool  # ask for the next only when one is ready
     settled: int  # snapshots that are there before, ready and in another namespace
+    profile: bool = False
 
 
 def turns(plan: Plan) -> Iterator[tuple[int, int, subjects.Subject]]:
@@ -72,14 +74,24 @@ class _Round:
             await self._scene.quiet(running)
             names = [f"snap-{number}" for number in range(count)]
             for phase, work in (("ready", self._make), ("gone", self._delete)):
-                async with scene.measured(self._scene, running) as used:
-                    found |= await work(names)
+                with self._spied(running, phase):
+                    async with scene.measured(self._scene, running) as used:
+                        found |= await work(names)
                 cost = used()
                 found |= cost.figures(phase, count)
                 requests[phase] = {w: number / count for w, number in cost.requests.items()}
             found |= _memory(running)
             group.cancel_scope.cancel()
         return found, requests
+
+    def _spied(
+        self, running: dict[str, subjects.Running], phase: str
+    ) -> contextlib.AbstractContextManager[None]:
+        if not self._plan.profile:
+            return contextlib.nullcontext()
+        folder = self._scene.options.logs / f"profile-{phase}"
+        folder.mkdir(exist_ok=True)
+        return profiling.profiled(running, folder)
 
     async def _make(self, names: Sequence[str]) -> dict[str, float]:
         began = time.perf_counter()
