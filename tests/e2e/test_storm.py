@@ -1,4 +1,4 @@
-"""A storm: hundreds of snapshots, a driver that fails in every way, and a sidecar that is killed.
+"""A storm: hundreds of snapshots, a driver that fails in every way, and both killed over and over.
 
 What is on disk in the end is exactly what the API shows. `SNAPSHOTS` sets how many there are.
 """
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.e2e
 
 SNAPSHOTS = int(os.environ.get("SNAPSHOTS", "500"))
 CLAIMS = 10
-STEPS = 12  # kills of the sidecar, and plans of faults, in each half of the storm
+STEPS = 12  # kills, and plans of faults, in each half of the storm
 CODES = (
     "CANCELLED",
     "UNKNOWN",
@@ -73,22 +73,31 @@ def plans(dice: random.Random) -> Iterator[e2e.JsonObject]:
 
 
 class Storm:
-    """A cluster whose sidecar runs alone, so that it can be killed alone."""
+    """A cluster whose sidecar and driver run alone, so that each can be killed alone."""
 
     def __init__(self, folder: Path) -> None:
-        self.dev = e2e.Dev(folder / "d", "--parts=apiserver,driver,provisioner,controller")
+        self.dev = e2e.Dev(folder / "d", "--parts=apiserver,provisioner,controller")
         self._folder = folder
-        self._sidecar: e2e.Part | None = None
         self.kills = 0
+        self.dev.until(self.dev.kubeconfig.exists, "the API server does not start")
+        self._driver = self._start("driver", "dev", "--parts=driver")
+        self.dev.started()
+        self._sidecar = self._start_sidecar()
         self.dice = random.Random(7)  # noqa: S311 - a storm that can be had again
         self.weather = plans(self.dice)
 
-    def start_sidecar(self) -> None:
-        self._sidecar = e2e.Part(
-            self._folder / f"sidecar-{self.kills}.log",
+    def _start(self, name: str, command: str, *words: str) -> e2e.Part:
+        kubeconfig = f"--kubeconfig={self.dev.kubeconfig}"
+        if command == "dev":
+            words += (f"--data-dir={self.dev.folder}",)
+        log = self._folder / f"{name}-{self.kills}.log"
+        return e2e.Part(log, command, kubeconfig, *words)
+
+    def _start_sidecar(self) -> e2e.Part:
+        return self._start(
+            "sidecar",
             "sidecar",
             f"--csi-address={self.dev.folder / 'csi.sock'}",
-            f"--kubeconfig={self.dev.kubeconfig}",
             "--timeout=2s",
             "--retry-interval-start=100ms",
             "--retry-interval-max=1s",
@@ -96,11 +105,14 @@ class Storm:
         )
 
     def strike(self) -> None:
-        """Kill the sidecar, start another, and let the driver fail in other ways."""
-        assert self._sidecar is not None
-        self._sidecar.stop(signal.SIGKILL)
+        """Kill the sidecar or the driver, start another, and let the driver fail in other ways."""
         self.kills += 1
-        self.start_sidecar()
+        if self.kills % 3:
+            self._sidecar.stop(signal.SIGKILL)
+            self._sidecar = self._start_sidecar()
+        else:
+            self._driver.stop(signal.SIGKILL)
+            self._driver = self._start("driver", "dev", "--parts=driver")
         self.dev.faults(next(self.weather))
 
     def until_ready(self, number: int) -> None:
@@ -125,9 +137,9 @@ class Storm:
         return told
 
     def end(self) -> None:
-        if self._sidecar is not None:
-            self._sidecar.stop(signal.SIGTERM)
+        self._sidecar.stop(signal.SIGTERM)
         self.dev.stop()
+        self._driver.stop(signal.SIGTERM)
 
     def snapshots(self) -> dict[str, bool]:
         """Return every snapshot's name, and whether it is ready."""
@@ -147,8 +159,6 @@ class Storm:
 @pytest.fixture
 def storm(tmp_path: Path) -> Iterator[Storm]:
     running = Storm(tmp_path)
-    running.dev.started()
-    running.start_sidecar()
     yield running
     running.end()
 
