@@ -78,7 +78,7 @@ class ContentActor:
                         raise TypeError(f"the driver's side reads no object again: {intent}")
                     case _:
                         await self._performer.perform(intent)
-            if call is None:
+            if call is None and decision.again != 0.0:
                 return self._settle(view.content, decision)
         raise errors.Unavailable(f"{key} did not settle in {perform.MOST_ROUNDS} rounds")
 

@@ -88,14 +88,14 @@ def _conclude(
 
 
 def _note(content: snapshots.VolumeSnapshotContent, handle: str) -> intents.Decision:
-    """Write down what a lost call made, then delete it: by its handle alone from now on.
+    """Write down what a lost call made, and look again: its handle is all that counts from now on.
 
     Asked by its name again (after a release whose answer was lost), the driver would cut another
-    for a content that is gone.
+    for a content that is gone. And whether it is still to be deleted is decided as of then.
     """
     change = intents.ContentStatusChange(snapshot_handle=handle)
     note = intents.PublishStatus(telling.target(content, exact=True), change)
-    return intents.Decision(intents=(note, calls.delete(content, handle)))
+    return intents.Decision(intents=(note,), again=0.0)
 
 
 def _refused(

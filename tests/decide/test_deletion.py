@@ -80,11 +80,14 @@ def test_what_a_lost_call_made_is_found_written_down_and_deleted() -> None:
     """Written down first: asked by its name again, the driver might cut another."""
     (call,) = decide().intents
     assert isinstance(call, intents.CreateSnapshot)
-    note, delete = decide(call=call, answer=objects.INFO).intents
+    decision = decide(call=call, answer=objects.INFO)
+    (note,) = decision.intents
     assert isinstance(note, intents.PublishStatus)
     assert note.target.version
     assert note.status == intents.ContentStatusChange(snapshot_handle=objects.INFO.handle)
-    assert delete == DELETE
+    assert decision.again == 0.0
+    known = snapshots.VolumeSnapshotContentStatus(snapshot_handle=objects.INFO.handle)
+    assert decide(content=going(status=known)).intents == (DELETE,)
 
 
 def test_the_driver_is_asked_even_when_the_class_is_gone() -> None:
