@@ -21,7 +21,7 @@ JsonObject = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Result:
-    """One subject in one round; `count` is the size of the round."""
+    """One subject in one round; `count` is its size, and round -1 is of all rounds together."""
 
     subject: str
     count: int
@@ -108,7 +108,8 @@ def show(told: Report, out: rich.console.Console | None = None) -> None:
 def _table(told: Report, count: int) -> rich.table.Table:
     names = told.subjects()
     rounds = {name: told.rounds(name, count) for name in names}
-    title = f"{told.scenario} on {told.server}: {count}, {len(rounds[names[0]])} rounds, medians"
+    played = sum(each.round >= 0 for each in rounds[names[0]])
+    title = f"{told.scenario} on {told.server}: {count}, {played} rounds, medians"
     table = rich.table.Table(title=title, title_justify="left", min_width=78)
     table.add_column("figure")
     for name in names:

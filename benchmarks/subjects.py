@@ -132,7 +132,7 @@ class Running:
         """Start it."""
         self.name = name
         self.log = log
-        self.started = time.perf_counter()
+        self.ended = False  # by us
         self._output: BinaryIO = log.open("ab")
         self.process = subprocess.Popen(
             command, stdout=self._output, stderr=self._output, start_new_session=True
@@ -200,7 +200,7 @@ def running(stage: Stage, subject: Subject, *, elect: bool = False) -> Iterator[
             started[role] = stage.start(subject, role, elect=elect)
         yield started
         for each in started.values():
-            if each.process.poll() not in {None, 0}:
+            if each.process.poll() is not None and not each.ended:
                 raise Unusable(f"{subject.name} {each.name} ended: {each.tail()}")
     finally:
         for each in started.values():
