@@ -4,11 +4,8 @@ Also the controller's own half of a content (`decide.contents`), which is next t
 content means for its snapshot is decided under the snapshot's key.
 """
 
-from collections.abc import Iterable
-from typing import TypeVar
-
 from snapshotd import errors
-from snapshotd.actors import memory, perform
+from snapshotd.actors import looking, memory, perform
 from snapshotd.decide import (
     binding,
     contents,
@@ -16,14 +13,11 @@ from snapshotd.decide import (
     publishing,
     refusals,
     release,
-    routing,
     views,
 )
-from snapshotd.model import groups, keys, names, snapshots, volumes, wire
+from snapshotd.model import keys, snapshots, wire
 from snapshotd.runtime import actor, clock
 from snapshotd.runtime import store as caches
-
-T = TypeVar("T")
 
 
 class SnapshotActor:
@@ -42,6 +36,7 @@ class SnapshotActor:
         self._performer = performer
         self._policy = policy
         self._time = time
+        self._eyes = looking.Eyes(cache, policy)
         self._contents = memory.Contents()
         cache.subscribe(self._contents.observe)
 
@@ -83,25 +78,16 @@ class SnapshotActor:
                 return intents.SETTLED
 
     def _decide_content(self, content: snapshots.VolumeSnapshotContent) -> intents.Decision:
-        waits = self._policy.distributed and contents.unplaced(content)
-        half = views.ContentHalfView(
-            content,
-            came_too_late=self._contents.is_late(content),
-            volume=self._home_of(content) if waits else None,
-            nodes=self._nodes() if waits else (),
-        )
-        return contents.decide(half)
-
-    def _home_of(self, content: snapshots.VolumeSnapshotContent) -> volumes.PersistentVolume | None:
-        """Return the volume a content is cut from, if it is still there."""
-        where = (content.spec.driver, content.spec.source.volume_handle)
-        found = self._cache.by_index(routing.VOLUMES_BY_HANDLE, where)
-        return next(iter(_only(volumes.PersistentVolume, found)), None)
+        late = self._contents.is_late(content)
+        return contents.decide(self._eyes.half(content, came_too_late=late))
 
     def _decide(self, snapshot: snapshots.VolumeSnapshot, *, asked: bool) -> intents.Decision:
+        key = snapshots.content_key(publishing.bound_name(snapshot))
         if snapshot.metadata.deleting:
-            return release.decide(self._release_view(snapshot, asked=asked))
-        view = self._binding_view(snapshot, content_absent=asked)
+            gone = self._contents.gone(key)
+            return release.decide(self._eyes.release(snapshot, asked=asked, gone=gone))
+        age = self._contents.age(key, self._time.monotonic())
+        view = self._eyes.binding(snapshot, content_absent=asked, content_age=age)
         return binding.decide(view, self._policy, self._time.now())
 
     async def _perform_for(
@@ -144,82 +130,3 @@ class SnapshotActor:
         except errors.Conflict:
             # Ours, from a call whose answer was lost, or another's: the next look tells.
             await self._performer.read(key)
-
-    def _binding_view(
-        self, snapshot: snapshots.VolumeSnapshot, *, content_absent: bool
-    ) -> views.BindingView:
-        key = snapshots.content_key(publishing.bound_name(snapshot))
-        content = self._cache.find(snapshots.VolumeSnapshotContent, key)
-        age = self._contents.age(key, self._time.monotonic())
-        if content is not None or snapshot.bound_content:
-            return views.BindingView(
-                snapshot, content=content, content_absent=content_absent, content_age=age
-            )
-        claim = self._claim_of(snapshot)
-        volume = self._volume_of(claim)
-        return views.BindingView(
-            snapshot,
-            content_absent=content_absent,
-            claim=claim,
-            volume=volume,
-            snapshot_class=self._class_of(snapshot),
-            default_classes=self._default_classes(snapshot),
-            nodes=self._nodes(),
-        )
-
-    def _release_view(
-        self, snapshot: snapshots.VolumeSnapshot, *, asked: bool
-    ) -> views.ReleaseView:
-        key = snapshots.content_key(publishing.bound_name(snapshot))
-        restores = self._cache.by_index(routing.CLAIMS_BY_SNAPSHOT, snapshot.key)
-        return views.ReleaseView(
-            snapshot,
-            content=self._cache.find(snapshots.VolumeSnapshotContent, key),
-            asked=asked,
-            content_absent=asked or self._contents.gone(key),
-            restores=_only(volumes.PersistentVolumeClaim, restores),
-            group=self._group_of(snapshot),
-        )
-
-    def _group_of(self, snapshot: snapshots.VolumeSnapshot) -> groups.VolumeGroupSnapshot | None:
-        key = routing.group_of(snapshot)
-        return self._cache.find(groups.VolumeGroupSnapshot, key) if key else None
-
-    def _claim_of(self, snapshot: snapshots.VolumeSnapshot) -> volumes.PersistentVolumeClaim | None:
-        key = routing.claim_of(snapshot)
-        return self._cache.find(volumes.PersistentVolumeClaim, key) if key else None
-
-    def _volume_of(
-        self, claim: volumes.PersistentVolumeClaim | None
-    ) -> volumes.PersistentVolume | None:
-        if claim is None or not claim.spec.volume_name:
-            return None
-        return self._cache.find(
-            volumes.PersistentVolume, volumes.volume_key(claim.spec.volume_name)
-        )
-
-    def _class_of(self, snapshot: snapshots.VolumeSnapshot) -> snapshots.VolumeSnapshotClass | None:
-        name = snapshot.spec.volume_snapshot_class_name
-        key = keys.Key(keys.Kind.VOLUME_SNAPSHOT_CLASS, "", name or "")
-        return self._cache.find(snapshots.VolumeSnapshotClass, key)
-
-    def _default_classes(
-        self, snapshot: snapshots.VolumeSnapshot
-    ) -> tuple[snapshots.VolumeSnapshotClass, ...]:
-        if snapshot.spec.volume_snapshot_class_name is not None:
-            return ()
-        every = self._cache.of_kind(keys.Kind.VOLUME_SNAPSHOT_CLASS)
-        return tuple(
-            each
-            for each in _only(snapshots.VolumeSnapshotClass, every)
-            if each.metadata.annotations.get(names.DEFAULT_CLASS_ANNOTATION) == "true"
-        )
-
-    def _nodes(self) -> tuple[volumes.Node, ...]:
-        if not self._policy.distributed:
-            return ()
-        return _only(volumes.Node, self._cache.of_kind(keys.Kind.NODE))
-
-
-def _only(type_: type[T], objects: Iterable[object]) -> tuple[T, ...]:
-    return tuple(each for each in objects if isinstance(each, type_))

@@ -1,9 +1,9 @@
 """The claim's actor: `decide.protection`, keyed by the claim, so that snapshots never fight."""
 
 from snapshotd import errors
-from snapshotd.actors import perform
-from snapshotd.decide import intents, protection, publishing, refusals, routing, views
-from snapshotd.model import keys, snapshots, volumes, wire
+from snapshotd.actors import looking, perform
+from snapshotd.decide import intents, protection, refusals, views
+from snapshotd.model import keys, volumes, wire
 from snapshotd.runtime import actor
 from snapshotd.runtime import store as caches
 
@@ -15,13 +15,14 @@ class ClaimActor:
         """Join the cache and the hands."""
         self._cache = cache
         self._performer = performer
+        self._eyes = looking.Eyes(cache, views.ClusterPolicy())
 
     async def reconcile(self, key: keys.Key) -> actor.Verdict:
         """Look, decide and perform once: what changes wakes the claim again."""
         claim = self._cache.find(volumes.PersistentVolumeClaim, key)
         if claim is None:
             return actor.Verdict()
-        view = self._view(claim)
+        view = self._eyes.claim(claim)
         for intent in protection.decide(view).intents:
             match intent:
                 case intents.UpdateMetadata():
@@ -33,7 +34,7 @@ class ClaimActor:
     def look(self, key: keys.Key) -> intents.Decision:
         """Decide and do nothing: return what a reconcile of this claim begins with."""
         claim = self._cache.find(volumes.PersistentVolumeClaim, key)
-        return intents.SETTLED if claim is None else protection.decide(self._view(claim))
+        return intents.SETTLED if claim is None else protection.decide(self._eyes.claim(claim))
 
     async def _write_for(self, view: views.ClaimView, intent: intents.UpdateMetadata) -> None:
         """Do one write; if the API server refuses it, tell the snapshots that wait for it."""
@@ -45,12 +46,3 @@ class ClaimActor:
                 for told in refusals.tell_unprotected(use.snapshot, name, str(error)):
                     await self._performer.perform(told)
             raise
-
-    def _view(self, claim: volumes.PersistentVolumeClaim) -> views.ClaimView:
-        users = self._cache.by_index(routing.SNAPSHOTS_BY_CLAIM, claim.key)
-        uses = [self._use(each) for each in users if isinstance(each, snapshots.VolumeSnapshot)]
-        return views.ClaimView(claim, tuple(uses))
-
-    def _use(self, snapshot: snapshots.VolumeSnapshot) -> views.Use:
-        key = snapshots.content_key(publishing.bound_name(snapshot))
-        return views.Use(snapshot, self._cache.find(snapshots.VolumeSnapshotContent, key))
