@@ -38,7 +38,7 @@ from typing import Generic, TypeAlias, TypeVar
 import anyio.lowlevel
 
 from snapshotd.runtime import clock as clocks
-from snapshotd.runtime import turns
+from snapshotd.runtime import turns, waiting
 from snapshotd.telemetry import metrics as meters
 
 K = TypeVar("K", bound=Hashable)
@@ -198,6 +198,13 @@ class Core(Generic[K]):
         """Return the seconds that the key longest in hand has been there; 0 if none is."""
         return max((now - since for since in self._in_hand.values()), default=0.0)
 
+    def look(self, now: float, most: int) -> waiting.Look[K]:
+        """Return how many keys are where, and up to `most` of them, those first that wait longest."""
+        self._advance(now)
+        delayed = ((key, entry[0]) for key, entry in self._delayed.items())
+        places = waiting.Places(self._ready, delayed, self._in_hand.items(), self._attempts)
+        return waiting.look(places, now, most)
+
     def _place(self, key: K, now: float, due: float) -> None:
         """Put a key that is in no place, or delayed for later than `due`, where it belongs."""
         if due <= now:
@@ -257,7 +264,7 @@ class WorkQueue(Generic[K]):
         self.name = name
         self._tenant = tenant
         self.backoff = backoff
-        self._clock = clock
+        self.clock = clock
         self._core: Core[K] = Core(backoff, jitter=jitter)
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -283,7 +290,7 @@ class WorkQueue(Generic[K]):
     ) -> None:
         """Have `key` served `after` seconds from now, or earlier if it is due earlier."""
         place = turns.Place(priority, self._tenant(key))
-        if self._core.add(key, self._clock.monotonic(), after=after, place=place):
+        if self._core.add(key, self.clock.monotonic(), after=after, place=place):
             self._meter.added()
             self._wake()
 
@@ -295,11 +302,12 @@ class WorkQueue(Generic[K]):
         """
         await anyio.lowlevel.checkpoint()
         while not self._closed:
-            taken = self._core.take(self._clock.monotonic())
+            now = self.clock.monotonic()
+            taken = self._core.take(now)
             if taken is not None:
                 self._meter.taken(taken.waited)
                 return taken.key
-            self._arm()
+            self._arm(now)
             await self._wait()
         return None
 
@@ -308,14 +316,14 @@ class WorkQueue(Generic[K]):
 
         If it was added meanwhile, it is queued again.
         """
-        worked = self._core.done(key, self._clock.monotonic())
+        worked = self._core.done(key, self.clock.monotonic())
         self._meter.done(worked)
         self._wake()
         return worked
 
     def retry(self, key: K, *, at_least: float = 0.0) -> float:
         """Add `key` after its backoff, or later if `at_least` says so; return the delay."""
-        delay = self._core.failed(key, self._clock.monotonic(), at_least=at_least)
+        delay = self._core.failed(key, self.clock.monotonic(), at_least=at_least)
         self._meter.retried()
         self.add(key, delay, priority=turns.Priority.RETRY)
         return delay
@@ -324,9 +332,13 @@ class WorkQueue(Generic[K]):
         """Let the next failure of `key` count as its first."""
         self._core.forget(key)
 
+    def look(self, most: int) -> waiting.Look[K]:
+        """Return how many keys are where, and up to `most` of them, those first that wait longest."""
+        return self._core.look(self.clock.monotonic(), most)
+
     def longest_in_hand(self) -> float:
         """Return the seconds that the key longest in hand has been there; 0 if none is."""
-        return self._core.longest(self._clock.monotonic())
+        return self._core.longest(self.clock.monotonic())
 
     def close(self) -> None:
         """Hand out no more keys; waiting workers get None at once. Adds are still accepted."""
@@ -348,20 +360,24 @@ class WorkQueue(Generic[K]):
 
     def _wake(self) -> None:
         """Wake as many waiting workers as there are due keys, and mind the next due one."""
-        ready = self._core.ready(self._clock.monotonic())
+        now = self.clock.monotonic()
+        ready = self._core.ready(now)
         for _ in range(min(ready, len(self._waiters))):
             self._release()
         if self._waiters:
-            self._arm()
+            self._arm(now)
 
     def _release(self) -> None:
         waiter = self._waiters.popleft()
         if not waiter.done():  # else its task was cancelled and has not run since
             waiter.set_result(None)
 
-    def _arm(self) -> None:
-        """Have the timer fire when the next delayed key falls due, or before."""
-        now = self._clock.monotonic()
+    def _arm(self, now: float) -> None:
+        """Have the timer fire when the next delayed key falls due, or before.
+
+        `now` is the moment at which none was due: by a later one, a key may have fallen due that
+        nobody was woken for, and no timer would tell of it.
+        """
         due = self._core.next_due(now)
         if due is None or (self._timer is not None and self._timer_due <= due):
             return  # a timer that fires too early only looks again

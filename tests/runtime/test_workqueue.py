@@ -86,6 +86,39 @@ async def test_a_timer_for_a_key_taken_early_wakes_nobody_in_vain(
     assert clock.monotonic() == pytest.approx(112)
 
 
+class CreepingClock:
+    """Time passes between any two looks at it."""
+
+    def __init__(self, clock: clocks.Clock) -> None:
+        self._clock = clock
+        self._looks = 0
+
+    def monotonic(self) -> float:
+        self._looks += 1
+        return self._clock.monotonic() + self._looks * 0.01
+
+    def now(self) -> float:
+        return self._clock.now()
+
+    async def sleep(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+
+
+@pytest.mark.parametrize("looks", [0.5, 1.5, 2.5, 3.5])
+async def test_a_key_that_falls_due_between_two_looks_at_the_clock_is_served(
+    looks: float, clock: clocks.Clock, meters: metrics.Metrics
+) -> None:
+    creeping = CreepingClock(clock)
+    queue = workqueue.WorkQueue[str]("q", creeping, backoff=BACKOFF, metrics=meters)
+    with anyio.fail_after(60):
+        queue.add("before", looks * 0.01)
+        assert await queue.get() == "before"
+        async with anyio.create_task_group() as group:
+            group.start_soon(_expect, queue, "while waited for")
+            await anyio.wait_all_tasks_blocked()
+            queue.add("while waited for", looks * 0.01)
+
+
 async def test_every_waiting_worker_gets_a_key_of_its_own(
     queue: workqueue.WorkQueue[str],
 ) -> None:
