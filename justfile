@@ -54,3 +54,11 @@ e2e-real *ARGS:
 # the same in any cluster, by an administrator's kubeconfig: a namespace for each test, and clean-up
 e2e-in KUBECONFIG *ARGS:
     pytest tests/e2e --kubeconfig={{KUBECONFIG}} {{ARGS}}
+
+# measure beside others, from outside: `just bench reconcile --subject snapshotd reference --server envtest`
+bench *ARGS:
+    python -m benchmarks {{ARGS}}
+
+# what single operations cost, and how it grows from 1,000 objects to 100,000
+bench-micro *ARGS:
+    pytest benchmarks/micro --benchmark-columns=median,iqr,ops --benchmark-sort=name {{ARGS}}

@@ -43,20 +43,24 @@ def _causes(error: BaseException) -> list[BaseException]:
     return [error]
 
 
-def _plot(given: argparse.Namespace) -> int:
-    from benchmarks import plots  # noqa: PLC0415 - matplotlib is for who draws
+def _tell(given: argparse.Namespace) -> int:
+    """Draw or write what was found before."""
+    from benchmarks import page, plots  # noqa: PLC0415 - matplotlib is for who draws
 
-    for path in given.result:
-        for picture in plots.draw(results.load(path), given.out):
-            print(f"written: {picture}")
+    reports = [results.load(path) for path in given.result]
+    if given.scenario == "page":
+        made = page.write(reports, given.out)
+    else:
+        made = [picture for told in reports for picture in plots.draw(told, given.out)]
+    print("\n".join(f"written: {each}" for each in made))
     return 0
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run a scenario and show what it found; return the exit code."""
     given = command.parser().parse_args(words)
-    if given.scenario == "plot":
-        return _plot(given)
+    if given.scenario in {"plot", "page"}:
+        return _tell(given)
     folder = _folder(given)
     try:
         found = anyio.run(functools.partial(_play, given, folder))

@@ -26,6 +26,10 @@ def parser() -> argparse.ArgumentParser:
     drawing = scenarios.add_parser("plot", help="draw plots of results that were written before")
     drawing.add_argument("result", type=Path, nargs="+", help="result.json of a run")
     drawing.add_argument("--out", type=Path, default=Path(), help="folder for the pictures")
+    told = "write a page of results that were written before, with its pictures beside it"
+    writing = scenarios.add_parser("page", help=told, description=told)
+    writing.add_argument("result", type=Path, nargs="+", help="result.json of each run")
+    writing.add_argument("--out", type=Path, default=Path("docs/benchmarks.md"), help="the page")
     return made
 
 

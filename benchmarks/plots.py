@@ -5,7 +5,8 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib import axes as plotting
-from matplotlib import pyplot
+from matplotlib import figure as drawing
+from matplotlib import pyplot as plt
 
 from benchmarks import figures, results
 
@@ -19,7 +20,7 @@ mpl.rcParams.update(
         "axes.spines.right": False,
     }
 )
-_Draw = Callable[[results.Report], pyplot.Figure | None]
+_Draw = Callable[[results.Report], drawing.Figure | None]
 
 
 def draw(told: results.Report, folder: Path) -> list[Path]:
@@ -32,13 +33,13 @@ def draw(told: results.Report, folder: Path) -> list[Path]:
             continue
         path = folder / f"{told.scenario}-{name}.svg"
         figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
-        pyplot.close(figure)
+        plt.close(figure)
         made.append(path)
     return made
 
 
-def _panels(count: int) -> tuple[pyplot.Figure, list[plotting.Axes]]:
-    figure, panels = pyplot.subplots(1, count, figsize=(3.6 * count, 3.0), squeeze=False)
+def _panels(count: int) -> tuple[drawing.Figure, list[plotting.Axes]]:
+    figure, panels = plt.subplots(1, count, figsize=(3.6 * count, 3.0), squeeze=False)
     return figure, list(panels[0])
 
 
@@ -69,7 +70,7 @@ def _compare(panel: plotting.Axes, told: results.Report, figure: str, title: str
 
 
 def _of(wanted: Sequence[tuple[str, str]]) -> _Draw:
-    def picture(told: results.Report) -> pyplot.Figure | None:
+    def picture(told: results.Report) -> drawing.Figure | None:
         there = {name for each in told.results for name in each.figures}
         known = [(figure, title) for figure, title in wanted if figure in there]
         if not known:
@@ -82,7 +83,7 @@ def _of(wanted: Sequence[tuple[str, str]]) -> _Draw:
     return picture
 
 
-def _requests(told: results.Report) -> pyplot.Figure | None:
+def _requests(told: results.Report) -> drawing.Figure | None:
     """Draw the requests a snapshot costs, stacked by kind, at the greatest size."""
     count, names = told.counts()[-1], told.subjects()
     phases = [p for p in ("ready", "gone") if any(p in each.requests for each in told.results)]
@@ -98,7 +99,7 @@ def _requests(told: results.Report) -> pyplot.Figure | None:
             ]
             if max(heights) < 0.05:
                 continue
-            color = pyplot.get_cmap("tab20")(number % 20)
+            color = plt.get_cmap("tab20")(number % 20)
             panel.bar(names, heights, bottom=base, label=kind, width=0.6, color=color)
             base = [low + height for low, height in zip(base, heights, strict=True)]
         panel.set_title(f"requests a snapshot, to {phase}")
@@ -107,7 +108,7 @@ def _requests(told: results.Report) -> pyplot.Figure | None:
     return whole
 
 
-def _over_time(told: results.Report) -> pyplot.Figure | None:
+def _over_time(told: results.Report) -> drawing.Figure | None:
     """Draw the slices of a soak one after the other."""
     wanted = ("to ready p50 ms", "to ready p99 ms", "resident controller MB", "resident sidecar MB")
     whole, panels = _panels(len(wanted))

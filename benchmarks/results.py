@@ -121,12 +121,13 @@ def _table(told: Report, count: int) -> rich.table.Table:
         values = {n: [r.figures.get(figure, math.nan) for r in rounds[n]] for n in names}
         row = [number(figures.spread(values[name]).median) for name in names]
         if len(names) > 1:
-            row.append(_ratio(rounds[names[0]], rounds[names[-1]], figure))
+            row.append(ratio(rounds[names[0]], rounds[names[-1]], figure))
         table.add_row(figure, *row)
     return table
 
 
-def _ratio(ours: Sequence[Result], theirs: Sequence[Result], figure: str) -> str:
+def ratio(ours: Sequence[Result], theirs: Sequence[Result], figure: str) -> str:
+    """Write the ratio of one figure of ours to theirs, with its spread."""
     found = figures.ratios([r.figures for r in ours], [r.figures for r in theirs], figure)
     if math.isnan(found.median):
         return ""
