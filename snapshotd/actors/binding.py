@@ -16,7 +16,7 @@ from snapshotd.decide import (
     views,
 )
 from snapshotd.model import keys, snapshots, wire
-from snapshotd.runtime import actor, clock
+from snapshotd.runtime import actor, chronicle, clock
 from snapshotd.runtime import store as caches
 
 
@@ -48,6 +48,7 @@ class SnapshotActor:
             if snapshot is None:
                 return actor.Verdict()
             decision = self._decide(snapshot, asked=asked)
+            chronicle.because(decision.why)
             for intent in decision.intents:
                 asked = await self._perform_for(snapshot, intent) or asked
             if decision.again != 0.0:
@@ -61,6 +62,7 @@ class SnapshotActor:
             if content is None:
                 break
             decision = self._decide_content(content)
+            chronicle.because(decision.why)
             for intent in decision.intents:
                 await self._perform(intent)
             if decision.again != 0.0:

@@ -10,7 +10,7 @@ from snapshotd import errors
 from snapshotd.actors import lanes, memory, perform, ports
 from snapshotd.decide import creation, deletion, intents, outcomes, validation, views
 from snapshotd.model import keys, secrets, snapshots, wire
-from snapshotd.runtime import actor, clock
+from snapshotd.runtime import actor, chronicle, clock
 from snapshotd.runtime import store as caches
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
@@ -67,12 +67,14 @@ class ContentActor:
                 return actor.Verdict()
             deleting = view.content.metadata.deleting
             decision = self._decide(view)
+            chronicle.because(decision.why)
             call = None
             for intent in decision.intents:
                 match intent:
                     case intents.DriverCall():
                         call, answer = intent, await self._call_in_turn(view.content, intent)
                         if answer is None:
+                            chronicle.because("its turn at the driver")
                             return actor.Verdict()  # it is woken when it is its turn
                     case intents.Refresh():
                         raise TypeError(f"the driver's side reads no object again: {intent}")
@@ -160,7 +162,9 @@ class ContentActor:
                 answer = await self._driver.check_snapshot(call, credentials)
             case intents.FindSnapshots():
                 answer = await self._driver.find_snapshots(call, credentials)
-        log.info("called_driver", call=type(call).__name__, answer=_told(answer))
+        deed, told = type(call).__name__, _told(answer)
+        chronicle.note(f"{deed}: {told}", changed=False)  # what it changed is written, or failed
+        log.debug("called_driver", call=deed, answer=told)
         return answer
 
     async def _create(

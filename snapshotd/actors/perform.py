@@ -12,6 +12,7 @@ from snapshotd import errors
 from snapshotd.actors import ports
 from snapshotd.decide import intents
 from snapshotd.model import keys, secrets, snapshots, wire
+from snapshotd.runtime import chronicle
 from snapshotd.runtime import store as caches
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
@@ -43,7 +44,7 @@ class Performer:
         self.wake = wake
 
     async def write(self, intent: intents.Write) -> None:
-        """Do one write, keep what it returned, and log it: it changed the cluster."""
+        """Do one write, keep what it returned, and note it: it changed the cluster."""
         key = _key_of(intent)
         try:
             stored = await self._writer.write(intent)
@@ -55,7 +56,9 @@ class Performer:
             self._cache.put(stored)
         else:
             self._forget(intent, key)
-        log.info("wrote", object=str(key), intent=type(intent).__name__)
+        deed = type(intent).__name__
+        chronicle.note(f"{deed} {key}", changed=True)
+        log.debug("wrote", object=str(key), intent=deed)
 
     def _forget(self, intent: intents.Write, key: keys.Key) -> None:
         """Drop what is gone with this write; the name may be taken again before its answer came."""

@@ -1,8 +1,8 @@
 """An actor: a queue, a reconcile, and a fixed pool of workers that bring each key to its verdict.
 
-Invariants: whatever a reconcile does, its key is given back, its end is counted once, logged at
-most once (here), and no other key is harmed; a worker ends only when the queue is closed or the
-pool is cancelled, never for an error.
+Invariants: whatever a reconcile does, its key is given back, its end is counted once, told at most
+once (by its `chronicle`), and no other key is harmed; a worker ends only when the queue is closed
+or the pool is cancelled, never for an error.
 
 What becomes of a key:
 
@@ -27,12 +27,11 @@ import anyio.lowlevel
 import structlog
 
 from snapshotd import errors
-from snapshotd.runtime import failures, turns, workqueue
+from snapshotd.runtime import chronicle, failures, turns, workqueue
 from snapshotd.telemetry import handles
 from snapshotd.telemetry import metrics as meters
 
 K = TypeVar("K", bound=Hashable)
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,6 +87,7 @@ class Actor(Generic[K]):
         self._workers = workers
         self._deadline = deadline
         self._meter = metrics.actor(name)
+        self.chronicle: chronicle.Chronicle[K] = chronicle.Chronicle(queue.clock)
 
     async def run(
         self, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
@@ -117,13 +117,15 @@ class Actor(Generic[K]):
                 await self._handle(key)
 
     async def _handle(self, key: K) -> None:
+        notes = self.chronicle.begin()
         try:
-            result = await self._attempt(key)
+            end = await self._attempt(key)
         finally:
             seconds = self._queue.done(key)
-        self._meter.settled(result, seconds)
+        self._meter.settled(end.result, seconds)
+        self.chronicle.tell(key, notes, end, seconds)
 
-    async def _attempt(self, key: K) -> handles.Result:
+    async def _attempt(self, key: K) -> chronicle.End:
         """Reconcile once and settle the key, whatever happens but our own cancellation."""
         try:
             with anyio.move_on_after(self._deadline):
@@ -154,29 +156,23 @@ class Actor(Generic[K]):
             message = "the reconcile ended with a cancellation that nobody asked for"
             raise RuntimeError(message) from stray
 
-    def _succeed(self, key: K, verdict: Verdict) -> handles.Result:
+    def _succeed(self, key: K, verdict: Verdict) -> chronicle.End:
         self._queue.forget(key)
         if verdict.after is None:
-            return "done"
+            return chronicle.End("done")
         self._queue.add(key, verdict.after, priority=turns.Priority.RETRY)
-        return "again"
+        return chronicle.End("again")
 
-    def _fail(self, key: K, problem: errors.SnapshotdError) -> handles.Result:
+    def _fail(self, key: K, problem: errors.SnapshotdError) -> chronicle.End:
         settlement = next(_SETTLEMENTS[c] for c in type(problem).__mro__ if c in _SETTLEMENTS)
         at_least = 0.0 if isinstance(problem, errors.Retryable) else self._queue.backoff.max
         if isinstance(problem, errors.Throttled):
             at_least = problem.retry_after
         delay = self._queue.retry(key, at_least=at_least)
-        log.log(
-            settlement.level,
-            "reconcile_failed",
-            result=settlement.result,
-            error=str(problem),
-            retry_in=round(delay, 3),
-        )
-        return settlement.result
+        told = str(problem) or type(problem).__name__
+        return chronicle.End(settlement.result, settlement.level, told, delay)
 
-    def _crash(self, key: K, defect: Exception) -> handles.Result:
+    def _crash(self, key: K, defect: Exception) -> chronicle.End:
         delay = self._queue.retry(key)
-        log.error("reconcile_crashed", exc_info=defect, retry_in=round(delay, 3))
-        return "crashed"
+        told = f"{type(defect).__name__}: {defect}"
+        return chronicle.End("crashed", logging.ERROR, told, delay, defect)

@@ -199,7 +199,7 @@ class Core(Generic[K]):
         return max((now - since for since in self._in_hand.values()), default=0.0)
 
     def look(self, now: float, most: int) -> waiting.Look[K]:
-        """Return how many keys are where, and up to `most` of them, those first that wait longest."""
+        """Return how many keys are where, and up to `most` of those that wait longest."""
         self._advance(now)
         delayed = ((key, entry[0]) for key, entry in self._delayed.items())
         places = waiting.Places(self._ready, delayed, self._in_hand.items(), self._attempts)
@@ -333,7 +333,7 @@ class WorkQueue(Generic[K]):
         self._core.forget(key)
 
     def look(self, most: int) -> waiting.Look[K]:
-        """Return how many keys are where, and up to `most` of them, those first that wait longest."""
+        """Return how many keys are where, and up to `most` of those that wait longest."""
         return self._core.look(self.clock.monotonic(), most)
 
     def longest_in_hand(self) -> float:

@@ -49,6 +49,10 @@ class TakingTurns(RuleBasedStateMachine):
             self.leave(known)
             self.join(key, priority, tenant=known[2], since=known[3])
 
+    @invariant()
+    def all_are_told_with_their_age(self) -> None:
+        assert sorted(self.turns) == sorted((key, since) for key, _, _, since in self.keys)
+
     @rule()
     def pop(self) -> None:
         if not self.keys:

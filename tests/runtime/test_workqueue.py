@@ -285,3 +285,13 @@ async def test_metrics_tell_what_the_queue_does(
     assert value("queue_duration_seconds_sum") == pytest.approx(2)
     assert value("work_duration_seconds_sum") == pytest.approx(3)
     assert value("unfinished_work_seconds") == 0
+
+
+async def test_a_look_tells_how_long_keys_wait_by_the_queues_own_clock(
+    queue: workqueue.WorkQueue[str], clock: clocks.Clock
+) -> None:
+    queue.add("k")
+    await clock.sleep(7.0)
+
+    look = queue.look(5)
+    assert [(each.key, each.where, each.seconds) for each in look.oldest] == [("k", "due", 7.0)]

@@ -190,6 +190,29 @@ def test_a_key_that_fails_over_and_over_is_held_back_until_it_is_forgotten() -> 
     assert core.take(1.0) is not None
 
 
+def test_a_look_counts_all_and_shows_those_that_wait_longest() -> None:
+    core: workqueue.Core[str] = workqueue.Core(BACKOFF, jitter=plain)
+    for at, key in enumerate(["hand", "first", "second", "third"]):
+        core.add(key, float(at))
+    assert core.take(3.0)
+    core.failed("later", 4.0)
+    core.add("later", 4.0, after=10.0)
+    core.add("sooner", 4.0, after=5.0)
+
+    look = core.look(6.0, 10)
+    assert (look.due, look.delayed, look.in_hand) == (3, 2, 1)
+    assert [(each.key, each.where, each.seconds, each.failures) for each in look.oldest] == [
+        ("hand", "in hand", 3.0, 0),
+        ("first", "due", 5.0, 0),
+        ("second", "due", 4.0, 0),
+        ("third", "due", 3.0, 0),
+        ("sooner", "delayed", 3.0, 0),
+        ("later", "delayed", 8.0, 1),
+    ]
+    assert [each.key for each in core.look(6.0, 2).oldest] == ["hand", "first"]
+    assert core.look(9.0, 10).due == 4
+
+
 def test_giving_back_what_was_not_taken_is_a_defect() -> None:
     with pytest.raises(KeyError):
         workqueue.Core[str](BACKOFF).done("a", 0.0)
