@@ -35,6 +35,10 @@ proto-check:
     rm -rf .proto-check && mkdir .proto-check && just proto .proto-check
     diff -r -x __pycache__ -x __init__.py .proto-check snapshotd/csi/_pb && rm -rf .proto-check
 
+# write the pages that are made from the code
+docs:
+    PYTHONPATH=tests/support:. python tests/support/situations.py > docs/how-to/explain.md
+
 # break every rule of decide/ in every small way, and count how many a test notices
 mutants:
     pip install --quiet -e '.[test,mutation]' && mutmut run --max-children 2 && mutmut results

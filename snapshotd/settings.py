@@ -184,6 +184,25 @@ class Dev:
     process: Process = Process()
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Explaining:
+    """What is explained, and how."""
+
+    kubeconfig: str = setting("", "kubeconfig file; without it $KUBECONFIG, else the pod's account")
+    namespace: str = setting(
+        "", "namespace of the object; without it default, with --all every one"
+    )
+    all_: bool = setting(False, "explain everything that is not settled", flag="all")
+    output: str = setting("text", "text, or json", flag="o")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Explain:
+    """All settings of `snapshotd explain`."""
+
+    explaining: Explaining = Explaining()
+
+
 # Flags of the reference that are accepted so that its manifests start, and have no effect here.
 ACCEPTED = {
     "vmodule": "verbosity is the process's",

@@ -9,7 +9,7 @@ import anyio
 import structlog
 
 from snapshotd import errors, settings
-from snapshotd.cli import flags
+from snapshotd.cli import explaining, flags
 from snapshotd.runtime import supervisor
 from snapshotd.telemetry import logging
 
@@ -22,6 +22,7 @@ snapshotd: the volume-snapshot control plane of Kubernetes.
   snapshotd dev --demo   the same, and plays the whole story of a snapshot
   snapshotd controller   cluster-wide: binds, protects, releases
   snapshotd sidecar      beside one CSI driver: cuts and deletes on storage
+  snapshotd explain NAME why is this snapshot not ready, or not gone, and who must act?
   snapshotd version      the version
 
 'snapshotd COMMAND --help' tells the flags of a command."""
@@ -52,7 +53,12 @@ def version() -> str:
 
 def main(words: Sequence[str]) -> int:
     """Run a command line; return the exit code."""
-    commands = {"controller": controller, "sidecar": sidecar, "dev": dev}
+    commands = {
+        "controller": controller,
+        "sidecar": sidecar,
+        "dev": dev,
+        "explain": explaining.explain,
+    }
     if not words or words[0] in {"help", "-h", "-help", "--help"}:
         print(_OVERVIEW)
         return 0

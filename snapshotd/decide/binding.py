@@ -57,7 +57,7 @@ def _cut(view: views.BindingView, policy: views.ClusterPolicy, now: float) -> in
     """Bring a dynamic snapshot as far as its content: class, volume, protection, content."""
     snapshot = view.snapshot
     try:
-        chosen = _class_of(view)
+        chosen = class_of(view)
     except errors.Invalid as error:
         explicit = snapshot.spec.volume_snapshot_class_name is not None
         reason = "GetSnapshotClassFailed" if explicit else "SetDefaultSnapshotClassFailed"
@@ -65,7 +65,7 @@ def _cut(view: views.BindingView, policy: views.ClusterPolicy, now: float) -> in
     try:
         claim, volume = source_of(view)
         draft = contents.draft(view, chosen, volume, policy)
-        _check_driver(chosen, draft.spec.driver, volume)
+        check_driver(chosen, draft.spec.driver, volume)
     except errors.Invalid as error:
         message = f"Failed to create snapshot content with error {error}"
         return telling.snapshot_error(
@@ -90,7 +90,7 @@ def _cut(view: views.BindingView, policy: views.ClusterPolicy, now: float) -> in
     )
 
 
-def _class_of(view: views.BindingView) -> snapshots.VolumeSnapshotClass:
+def class_of(view: views.BindingView) -> snapshots.VolumeSnapshotClass:
     """Return the class asked for, or the default one of the volume's driver."""
     wanted = view.snapshot.spec.volume_snapshot_class_name
     if wanted is not None:
@@ -164,9 +164,10 @@ def _comes_too_late(
     return began > ending or names.CLAIM_FINALIZER not in claim.metadata.finalizers
 
 
-def _check_driver(
+def check_driver(
     chosen: snapshots.VolumeSnapshotClass, driver: str, volume: volumes.PersistentVolume
 ) -> None:
+    """Raise `Invalid` if a class is not for the driver of the volume."""
     if chosen.driver != driver:
         raise errors.Invalid(
             f"the class {chosen.metadata.name} is for driver {chosen.driver}, but the volume "

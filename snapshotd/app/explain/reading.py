@@ -1,0 +1,208 @@
+"""Reads what an explanation needs, and never writes: lists of one namespace, and single objects.
+
+What may not be read is left out and said to be unknown: an explanation of less is better than none.
+"""
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Final
+
+import msgspec
+
+from snapshotd import errors
+from snapshotd.actors import looking
+from snapshotd.app.explain import facts
+from snapshotd.decide import publishing, views
+from snapshotd.kube import connection, resources
+from snapshotd.model import keys, leases, meta, names, snapshots, volumes, wire
+from snapshotd.runtime import clock
+from snapshotd.telemetry import metrics
+
+_PAGE: Final = "500"  # objects
+_EVERYWHERE: Final = ""
+_DRIVERS: Final = "/apis/storage.k8s.io/v1/csidrivers"
+
+
+class _Event(meta.Model, frozen=True):
+    type: str = ""
+    reason: str = ""
+    message: str = ""
+    last_timestamp: str | None = None
+    event_time: str | None = None
+    involved_object: meta.ObjectReference = meta.ObjectReference()
+
+
+class _Named(meta.Model, frozen=True):
+    metadata: meta.ObjectReference = meta.ObjectReference()
+
+
+class Reader:
+    """One connection of a person's own, and the facts read over it."""
+
+    def __init__(self, link: connection.Connection, now: float) -> None:
+        """Read over this connection."""
+        self._link = link
+        self.known = facts.empty(now)
+
+    async def about(self, key: keys.Key) -> None:
+        """Read all that bears on one object."""
+        namespace = key.namespace
+        if key.kind is keys.Kind.VOLUME_SNAPSHOT_CONTENT:
+            await self._events("default", f"involvedObject.name={key.name}")
+            content = await self._one(key)
+            if isinstance(content, snapshots.VolumeSnapshotContent):
+                namespace = content.spec.volume_snapshot_ref.namespace
+        if namespace:
+            await self._namespace(namespace)
+        await self._classes()
+        for snapshot in self._concerned(key):
+            await self._around(snapshot)
+        await self._others()
+
+    async def everything(self, namespace: str = _EVERYWHERE) -> None:
+        """Read all snapshots of a namespace, or of all, and all contents and volumes."""
+        await self._namespace(namespace)
+        await self._classes()
+        await self._list(keys.Kind.VOLUME_SNAPSHOT_CONTENT)
+        await self._list(keys.Kind.VOLUME)
+        for where in {namespace, "default"} if namespace else {_EVERYWHERE}:
+            await self._events(where, f"type={names.WARNING}")
+        await self._others()
+
+    async def _namespace(self, namespace: str) -> None:
+        await self._list(keys.Kind.VOLUME_SNAPSHOT, namespace)
+        await self._list(keys.Kind.CLAIM, namespace)
+        await self._optional(keys.Kind.VOLUME_GROUP_SNAPSHOT, namespace)
+
+    async def _classes(self) -> None:
+        await self._list(keys.Kind.VOLUME_SNAPSHOT_CLASS)
+
+    def _concerned(self, key: keys.Key) -> list[snapshots.VolumeSnapshot]:
+        """Return the snapshots whose contents and volumes are looked at, too."""
+        every = self.known.cache.of_kind(keys.Kind.VOLUME_SNAPSHOT)
+        found = [each for each in every if isinstance(each, snapshots.VolumeSnapshot)]
+        if key.kind is keys.Kind.VOLUME_SNAPSHOT:
+            return [each for each in found if each.key == key]
+        if key.kind is keys.Kind.CLAIM:
+            wanted = key.name
+            return [
+                each
+                for each in found
+                if each.spec.source.persistent_volume_claim_name == wanted and not each.ready
+            ]
+        if key.kind is keys.Kind.VOLUME_GROUP_SNAPSHOT:
+            return [
+                each
+                for each in found
+                if each.status and each.status.volume_group_snapshot_name == key.name
+            ]
+        return []
+
+    async def _around(self, snapshot: snapshots.VolumeSnapshot) -> None:
+        """Read a snapshot's content and volume, and what was told about both."""
+        cache = self.known.cache
+        view = looking.Eyes(cache, views.ClusterPolicy()).source(snapshot, content_absent=False)
+        name = publishing.bound_name(snapshot)
+        await self._one(snapshots.content_key(name))
+        if view.claim is not None and view.claim.spec.volume_name:
+            await self._one(volumes.volume_key(view.claim.spec.volume_name))
+        of_snapshot = f"involvedObject.name={snapshot.metadata.name}"
+        await self._events(snapshot.metadata.namespace, of_snapshot)
+        await self._events("default", f"involvedObject.name={name}")
+
+    async def _others(self) -> None:
+        """Read who is at work: leases, and the drivers that have introduced themselves."""
+        found: dict[str, leases.Lease] | None = {}
+        for name in {names.CONTROLLER_LEASE, *map(names.sidecar_lease, self._drivers())}:
+            try:
+                query = {"fieldSelector": f"metadata.name={name}"}
+                async for lease in self._pages(keys.Kind.LEASE, _EVERYWHERE, query):
+                    if isinstance(lease, leases.Lease) and found is not None:
+                        found[name] = lease
+            except (errors.Refused, errors.Gone):
+                found = None
+                break
+        self.known.held = found
+        self.known.drivers = await self._registered()
+
+    def _drivers(self) -> Iterable[str]:
+        for obj in self.known.cache.of_kind(keys.Kind.VOLUME_SNAPSHOT_CONTENT):
+            if isinstance(obj, snapshots.VolumeSnapshotContent):
+                yield obj.spec.driver
+        for obj in self.known.cache.of_kind(keys.Kind.VOLUME_SNAPSHOT_CLASS):
+            if isinstance(obj, snapshots.VolumeSnapshotClass):
+                yield obj.driver
+
+    async def _registered(self) -> frozenset[str] | None:
+        try:
+            response = await self._link.request("GET", _DRIVERS)
+        except (errors.Refused, errors.Gone):
+            return None
+        items = wire.decode_list(response.body).items
+        return frozenset(msgspec.json.decode(item, type=_Named).metadata.name for item in items)
+
+    async def _events(self, namespace: str, selector: str) -> None:
+        path = resources.of(keys.Kind.EVENT).collection(namespace)
+        query = {"fieldSelector": selector}
+        try:
+            response = await self._link.request("GET", path, query=query)
+        except (errors.Refused, errors.Gone):
+            return
+        items = wire.decode_list(response.body).items
+        events = sorted(
+            (msgspec.json.decode(item, type=_Event) for item in items),
+            key=lambda each: each.last_timestamp or each.event_time or "",
+        )
+        for event in events:
+            self._told(event)
+
+    def _told(self, event: _Event) -> None:
+        about = event.involved_object
+        if about.kind not in set(keys.Kind):
+            return
+        key = keys.Key(keys.Kind(about.kind), about.namespace, about.name)
+        last = event.last_timestamp or event.event_time or ""
+        told = facts.Told(event.type, event.reason, event.message, last)
+        self.known.told[key] = (*self.known.told.get(key, ()), told)
+
+    async def _one(self, key: keys.Key) -> wire.Object | None:
+        try:
+            response = await self._link.request("GET", resources.path_of(key))
+        except (errors.Gone, errors.Refused):
+            return None
+        obj = wire.decode(key.kind, response.body)
+        self.known.cache.put(obj)
+        return obj
+
+    async def _optional(self, kind: keys.Kind, namespace: str) -> None:
+        try:
+            await self._list(kind, namespace)
+        except (errors.Gone, errors.Refused):
+            return  # not every server has it, and not everybody may read it
+
+    async def _list(self, kind: keys.Kind, namespace: str = _EVERYWHERE) -> None:
+        async for obj in self._pages(kind, namespace):
+            self.known.cache.put(obj)
+
+    async def _pages(
+        self, kind: keys.Kind, namespace: str, query: dict[str, str] | None = None
+    ) -> AsyncIterator[wire.Object]:
+        path = resources.of(kind).collection(namespace)
+        asked = {"limit": _PAGE, **(query or {})}
+        while True:
+            response = await self._link.request("GET", path, query=asked)
+            page = wire.decode_list(response.body)
+            for item in page.items:
+                try:
+                    yield wire.decode(kind, item)
+                except errors.Invalid:
+                    continue  # the roles skip it, too, and say so in their logs
+            if not page.metadata.continue_:
+                return
+            asked["continue"] = page.metadata.continue_
+
+
+def connect(kubeconfig: str) -> connection.Connection:
+    """Return a connection of a person's own, to be opened with `async with`."""
+    options = connection.Options(kubeconfig)
+    meters = metrics.Metrics(version="explain")
+    return connection.Connection(options, clock=clock.SystemClock(), meters=meters)

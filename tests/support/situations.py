@@ -1,0 +1,263 @@
+"""Everything that keeps a snapshot from being ready, or from going: facts for `snapshotd explain`.
+
+Run as a program it prints the page `docs/how-to/explain.md`.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import objects
+
+from snapshotd.app.explain import facts, walk
+from snapshotd.model import groups, keys, leases, meta, names, snapshots, volumes, wire
+
+SNAPSHOT = keys.Key(keys.Kind.VOLUME_SNAPSHOT, "ns", "snap")
+CONTENT = snapshots.content_key("snapcontent-uid-1")
+CLAIM = volumes.claim_key("ns", "claim")
+GOING = {"metadata__deletion_timestamp": "2025-12-31T23:00:00Z"}
+MARKED = {names.BEING_DELETED_ANNOTATION: names.MARK}
+BEGUN = {names.BEING_CREATED_ANNOTATION: names.MARK}
+SIDECAR = names.sidecar_lease(objects.DRIVER)
+UNCUT = objects.snapshot(metadata__creation_timestamp="2025-12-31T23:00:00Z")
+WHOLE = (objects.claim(), objects.volume(), objects.class_())
+
+
+def lease(name: str, renewed: str = "2025-12-31T23:59:55.000000Z") -> leases.Lease:
+    return leases.Lease(
+        meta.ObjectMeta(name=name, namespace="kube-system"),
+        leases.LeaseSpec("pod-1", 15, renew_time=renewed),
+    )
+
+
+ALIVE = {each: lease(each) for each in (names.CONTROLLER_LEASE, SIDECAR)}
+LONG_AGO = "2025-12-31T20:00:00.000000Z"
+
+
+@dataclasses.dataclass(frozen=True)
+class Situation:
+    """What is so, and what is asked about."""
+
+    told: str
+    held: tuple[wire.Object, ...]
+    subject: keys.Key = SNAPSHOT
+    at_work: Mapping[str, leases.Lease] | None = dataclasses.field(default_factory=lambda: ALIVE)
+    drivers: frozenset[str] | None = frozenset({objects.DRIVER})
+    events: tuple[facts.Told, ...] = ()
+
+    def known(self) -> facts.Facts:
+        known = facts.empty(objects.NOW)
+        for number, obj in enumerate(self.held, start=100):
+            known.cache.put(objects.changed(obj, metadata__resource_version=str(number)))
+        known.held, known.drivers = self.at_work, self.drivers
+        known.told = {CONTENT: self.events, self.subject: self.events}
+        return known
+
+    def report(self) -> facts.Report:
+        walks: dict[keys.Kind, Callable[[facts.Facts, keys.Key], facts.Report]] = {
+            keys.Kind.VOLUME_SNAPSHOT: walk.snapshot,
+            keys.Kind.VOLUME_SNAPSHOT_CONTENT: walk.content,
+            keys.Kind.CLAIM: walk.claim,
+            keys.Kind.VOLUME_GROUP_SNAPSHOT: walk.group,
+        }
+        return walks[self.subject.kind](self.known(), self.subject)
+
+
+def bound(**fields: Any) -> snapshots.VolumeSnapshot:
+    status = snapshots.VolumeSnapshotStatus("snapcontent-uid-1", ready_to_use=False)
+    made: snapshots.VolumeSnapshot = objects.snapshot(**{"status": status, **fields})
+    return made
+
+
+def failed(message: str, **fields: Any) -> snapshots.VolumeSnapshotContent:
+    error = snapshots.SnapshotError(objects.NOW_TEXT, message)
+    status = snapshots.VolumeSnapshotContentStatus(error=error, ready_to_use=False)
+    made: snapshots.VolumeSnapshotContent = objects.content(**{"status": status, **fields})
+    return made
+
+
+def default(name: str) -> snapshots.VolumeSnapshotClass:
+    made: snapshots.VolumeSnapshotClass = objects.class_(
+        name, metadata__annotations={names.DEFAULT_CLASS_ANNOTATION: "true"}
+    )
+    return made
+
+
+UNSET = objects.snapshot(spec__volume_snapshot_class_name=None)
+UNREADY = snapshots.VolumeSnapshotContentStatus(snapshot_handle="handle", ready_to_use=False)
+GROUP = groups.VolumeGroupSnapshot(meta.ObjectMeta(name="all", namespace="ns", uid="g"))
+RESTORE = objects.claim(
+    metadata__name="restored",
+    metadata__uid="uid-9",
+    metadata__finalizers=(),
+    metadata__creation_timestamp="2025-12-31T22:00:00Z",
+    metadata__annotations={"volume.kubernetes.io/storage-provisioner": objects.DRIVER},
+    status__phase="Pending",
+    spec__data_source=meta.TypedReference("VolumeSnapshot", "snap", names.SNAPSHOT_GROUP),
+)
+BOTH_SOURCES = snapshots.VolumeSnapshotSource("claim", "content")
+GONE_STATUS = objects.ready_snapshot().status
+
+SITUATIONS = [
+    Situation("all is well", (objects.ready_snapshot(), objects.ready_content(), *WHOLE)),
+    Situation("the class does not exist", (UNCUT, objects.claim(), objects.volume())),
+    Situation("no class is named, and none is the default", (UNSET, *WHOLE)),
+    Situation("two classes are the default", (UNSET, *WHOLE, default("a"), default("b"))),
+    Situation(
+        "the class is for another driver",
+        (UNCUT, objects.claim(), objects.volume(), objects.class_(driver="other.example.com")),
+    ),
+    Situation("the claim does not exist", (UNCUT, objects.volume(), objects.class_())),
+    Situation(
+        "the claim is not bound",
+        (UNCUT, objects.claim(status__phase="Pending"), objects.class_()),
+    ),
+    Situation(
+        "the claim is being deleted",
+        (UNCUT, objects.claim(**GOING, metadata__finalizers=()), objects.volume()),
+    ),
+    Situation("the volume is missing", (UNCUT, objects.claim(), objects.class_())),
+    Situation(
+        "the volume is not a CSI driver's",
+        (UNCUT, objects.claim(), objects.volume(spec__csi=None), objects.class_()),
+    ),
+    Situation(
+        "the source names both a claim and a content",
+        (objects.snapshot(spec__source=BOTH_SOURCES),),
+    ),
+    Situation("the content to adopt does not exist", (objects.given_snapshot(),)),
+    Situation(
+        "the content belongs to another snapshot",
+        (bound(), objects.content(spec__volume_snapshot_ref__uid="another")),
+    ),
+    Situation(
+        "the content of a ready snapshot vanished", (objects.snapshot(status=GONE_STATUS), *WHOLE)
+    ),
+    Situation("the driver never registered", (UNCUT, *WHOLE), drivers=frozenset(), at_work={}),
+    Situation(
+        "the sidecar is dead",
+        (bound(), objects.content()),
+        at_work={**ALIVE, SIDECAR: lease(SIDECAR, LONG_AGO)},
+    ),
+    Situation(
+        "the controller is dead",
+        (UNCUT, *WHOLE),
+        at_work={**ALIVE, names.CONTROLLER_LEASE: lease(names.CONTROLLER_LEASE, LONG_AGO)},
+    ),
+    Situation("the driver has not answered yet", (bound(), objects.content(), objects.class_())),
+    Situation(
+        "the driver fails",
+        (bound(), failed("Failed to create snapshot: INTERNAL: disk on fire"), objects.class_()),
+    ),
+    Situation(
+        "the driver's answer was lost",
+        (
+            bound(),
+            failed(
+                "Failed to create snapshot: DEADLINE_EXCEEDED: no answer",
+                metadata__annotations=BEGUN,
+            ),
+            objects.class_(),
+        ),
+    ),
+    Situation("the snapshot is cut and being uploaded", (bound(), objects.content(status=UNREADY))),
+    Situation(
+        "the secret is missing",
+        (
+            bound(),
+            failed("Failed to create snapshot: secret ns/s does not exist"),
+            objects.class_(),
+        ),
+    ),
+    Situation("the class went before the cut", (bound(), objects.content())),
+    Situation(
+        "the snapshot is to go while a claim is restored from it",
+        (objects.ready_snapshot(**GOING), objects.ready_content(), RESTORE),
+    ),
+    Situation(
+        "a member of a group is to go",
+        (
+            objects.ready_snapshot(
+                **GOING,
+                status=objects.changed(GONE_STATUS, volume_group_snapshot_name="all"),
+            ),
+            objects.ready_content(),
+            GROUP,
+        ),
+    ),
+    Situation(
+        "the snapshot is to go and its driver cannot delete it",
+        (
+            objects.ready_snapshot(**GOING),
+            objects.ready_content(**GOING, metadata__annotations=MARKED),
+        ),
+        events=(
+            facts.Told("Warning", "SnapshotDeleteError", "Failed to delete snapshot: IN_USE", "t"),
+        ),
+    ),
+    Situation(
+        "the snapshot is to go and the sidecar is dead",
+        (
+            objects.ready_snapshot(**GOING),
+            objects.ready_content(**GOING, metadata__annotations=MARKED),
+        ),
+        at_work={**ALIVE, SIDECAR: lease(SIDECAR, LONG_AGO)},
+    ),
+    Situation(
+        "somebody else's finalizer holds the snapshot",
+        (objects.ready_snapshot(**GOING, metadata__finalizers=("backup.example.com/keep",)),),
+    ),
+    Situation(
+        "a content is kept by policy Retain",
+        (objects.ready_content(spec__deletion_policy=names.RETAIN, metadata__annotations=MARKED),),
+        subject=CONTENT,
+    ),
+    Situation(
+        "a content whose snapshot vanished without a word",
+        (objects.ready_content(),),
+        subject=CONTENT,
+    ),
+    Situation(
+        "a claim is to go while it is cut from",
+        (objects.claim(**GOING), bound(), objects.content()),
+        subject=CLAIM,
+    ),
+]
+
+_HEAD = """\
+# Why is my snapshot not ready?
+
+`snapshotd explain NAME` says so: what is fine, what it waits for, since when, who must act, and a
+command that helps or shows more. It reads with your kubeconfig, writes nothing, and needs no
+controller to be running. It knows no rule of its own: it asks the controller's.
+
+    snapshotd explain -n prod nightly           a VolumeSnapshot
+    snapshotd explain content/snapcontent-...   a VolumeSnapshotContent
+    snapshotd explain -n prod claim/data        who holds this claim?
+    snapshotd explain --all                     everything that is not settled
+    snapshotd explain --all -o json             the same for a program
+
+The exit code is 0 when all is settled, 3 when it goes on by itself, 4 when somebody must act, 2
+when there is no such object, 1 when the cluster cannot be read.
+
+Each row is made by a test (`tests/support/situations.py`; `just docs` writes this page):
+
+| situation | answer | who | command |
+|---|---|---|---|
+"""
+
+
+def page() -> str:
+    """Return the page."""
+    return _HEAD + "\n".join(map(_row, SITUATIONS)) + "\n"
+
+
+def _row(situation: Situation) -> str:
+    verdict = situation.report().verdict
+    told = f"**{verdict.state}** {verdict.about}: {verdict.told}".replace("|", "\\|")
+    command = f"`{verdict.command}`" if verdict.command else ""
+    return f"| {situation.told} | {told} | {verdict.who} | {command.replace('|', chr(92) + '|')} |"
+
+
+if __name__ == "__main__":
+    print(page(), end="")  # noqa: T201 - the page
