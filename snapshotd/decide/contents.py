@@ -75,11 +75,14 @@ def decide(view: views.ContentHalfView) -> intents.Decision:
     request) is nobody's, and was not ready when it was found: it is let go as well.
     """
     content = view.content
+    late = view.came_too_late and (not content.ready or content.deletion_meant)
+    if late and not content.deletion_meant:
+        return release.give_up(content, None)  # the mark comes first: it may be ready any moment
     labels = _labels(view.volume, view.nodes) if view.volume is not None else {}
     if labels and unplaced(content):
         placed = intents.UpdateMetadata(telling.target(content), labels=labels)
         return intents.Decision(intents=(placed,), again=0.0)
-    if view.came_too_late and (not content.ready or content.deletion_meant):
+    if late:
         return release.give_up(content, None)
     if problem := validation.content_problem(content):
         told = telling.warning(content, reason="ContentValidationError", message=problem)

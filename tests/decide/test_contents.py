@@ -97,7 +97,14 @@ def test_a_content_without_a_node_is_given_the_one_that_matches() -> None:
     placed = intents.Decision(intents=(place,), again=0.0)
     for content in (objects.content(), objects.content(**GOING)):
         assert decide(content, volume=LOCAL, nodes=(NODE,)) == placed
-        assert decide(content, volume=LOCAL, nodes=(NODE,), came_too_late=True) == placed
+    marked = objects.content(metadata__annotations=MARKED)
+    assert decide(marked, volume=LOCAL, nodes=(NODE,), came_too_late=True) == placed
+
+
+def test_a_late_content_is_marked_before_it_is_placed() -> None:
+    """Once it has its node, the driver may make it ready at any moment."""
+    decision = decide(objects.content(), volume=LOCAL, nodes=(NODE,), came_too_late=True)
+    assert decision == release.give_up(objects.content(), None)
 
 
 @pytest.mark.parametrize(
