@@ -12,14 +12,6 @@ from snapshotd.model import keys, meta, names, snapshots, volumes
 OWN = intents.Target(objects.snapshot().key, "uid-1", "7")
 UNSET = objects.snapshot(spec__volume_snapshot_class_name=None)
 GOING = {"metadata__deletion_timestamp": objects.NOW_TEXT}
-ABOUT = meta.ObjectReference(
-    api_version="snapshot.storage.k8s.io/v1",
-    kind="VolumeSnapshot",
-    namespace="ns",
-    name="snap",
-    uid="uid-1",
-    resource_version="7",
-)
 CREATION = "Failed to create snapshot content with error "
 DEFAULT = "Failed to set default snapshot class with error "
 ANNOTATE = 'annotate one VolumeSnapshotClass of driver {} with {}: "true", or name a class'
@@ -32,7 +24,7 @@ def decide(**fields: Any) -> intents.Decision:
 def problem(reason: str, message: str) -> intents.Decision:
     error = snapshots.SnapshotError(time=objects.NOW_TEXT, message=message)
     change = intents.SnapshotStatusChange(ready_to_use=False, error=error)
-    told = intents.Announce(ABOUT, "Warning", reason, message)
+    told = intents.Announce(objects.ABOUT, "Warning", reason, message)
     return intents.Decision(intents=(intents.PublishStatus(OWN, change), told), why=message)
 
 
@@ -153,7 +145,7 @@ def test_the_content_is_created_before_it_is_announced_and_looked_at_after_a_mom
     create, told = decision.intents
     assert isinstance(create, intents.CreateContent)
     message = "Waiting for a snapshot ns/snap to be created by the CSI driver."
-    assert told == intents.Announce(ABOUT, "Normal", "CreatingSnapshot", message)
+    assert told == intents.Announce(objects.ABOUT, "Normal", "CreatingSnapshot", message)
     assert decision.again == objects.POLICY.status_hold
     assert decision.why == "waits for the driver to cut the snapshot"
 

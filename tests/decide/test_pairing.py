@@ -26,19 +26,11 @@ def decide(**fields: Any) -> intents.Decision:
 def problem(reason: str, message: str) -> intents.Decision:
     """Return the decision that tells the snapshot of `objects` what is wrong."""
     error = snapshots.SnapshotError(time=objects.NOW_TEXT, message=message)
-    about = meta.ObjectReference(
-        api_version="snapshot.storage.k8s.io/v1",
-        kind="VolumeSnapshot",
-        namespace="ns",
-        name="snap",
-        uid="uid-1",
-        resource_version="7",
-    )
     change = intents.SnapshotStatusChange(ready_to_use=False, error=error)
     return intents.Decision(
         intents=(
             intents.PublishStatus(OWN, change),
-            intents.Announce(about, names.WARNING, reason, message),
+            intents.Announce(objects.ABOUT, names.WARNING, reason, message),
         ),
         why=message,
     )

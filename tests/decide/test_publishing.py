@@ -5,7 +5,7 @@ import objects
 import pytest
 
 from snapshotd.decide import binding, intents, publishing
-from snapshotd.model import meta, snapshots
+from snapshotd.model import snapshots
 
 
 def change(
@@ -29,16 +29,6 @@ def test_everything_is_told_at_once() -> None:
     assert (created.reason, ready.reason) == ("SnapshotCreated", "SnapshotReady")
 
 
-ABOUT = meta.ObjectReference(
-    api_version="snapshot.storage.k8s.io/v1",
-    kind="VolumeSnapshot",
-    namespace="ns",
-    name="snap",
-    uid="uid-1",
-    resource_version="7",
-)
-
-
 def test_a_status_is_written_as_it_was_seen_and_its_news_follow() -> None:
     view = objects.binding_view(content=objects.ready_content())
     decision = binding.decide(view, objects.POLICY, objects.NOW)
@@ -46,9 +36,9 @@ def test_a_status_is_written_as_it_was_seen_and_its_news_follow() -> None:
     assert isinstance(publish, intents.PublishStatus)
     assert publish.target == intents.Target(objects.snapshot().key, "uid-1", "7")
     message = "Snapshot ns/snap was successfully created by the CSI driver."
-    assert created == intents.Announce(ABOUT, "Normal", "SnapshotCreated", message)
+    assert created == intents.Announce(objects.ABOUT, "Normal", "SnapshotCreated", message)
     message = "Snapshot ns/snap is ready to use."
-    assert ready == intents.Announce(ABOUT, "Normal", "SnapshotReady", message)
+    assert ready == intents.Announce(objects.ABOUT, "Normal", "SnapshotReady", message)
     assert (decision.why, decision.again) == ("", None)
 
 

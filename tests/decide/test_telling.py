@@ -3,16 +3,7 @@
 import objects
 
 from snapshotd.decide import intents, telling
-from snapshotd.model import keys, meta, snapshots
-
-ABOUT = meta.ObjectReference(
-    api_version="snapshot.storage.k8s.io/v1",
-    kind="VolumeSnapshot",
-    namespace="ns",
-    name="snap",
-    uid="uid-1",
-    resource_version="7",
-)
+from snapshotd.model import keys, snapshots
 
 
 def test_a_write_is_for_one_incarnation_and_where_asked_for_one_version() -> None:
@@ -22,11 +13,11 @@ def test_a_write_is_for_one_incarnation_and_where_asked_for_one_version() -> Non
 
 
 def test_an_event_is_about_this_very_object() -> None:
-    assert telling.reference(objects.snapshot()) == ABOUT
+    assert telling.reference(objects.snapshot()) == objects.ABOUT
     bad = telling.warning(objects.snapshot(), reason="R", message="m")
-    assert bad == intents.Announce(ABOUT, "Warning", "R", "m")
+    assert bad == intents.Announce(objects.ABOUT, "Warning", "R", "m")
     good = telling.news(objects.snapshot(), reason="R", message="m")
-    assert good == intents.Announce(ABOUT, "Normal", "R", "m")
+    assert good == intents.Announce(objects.ABOUT, "Normal", "R", "m")
 
 
 def told(status: snapshots.VolumeSnapshotStatus | None) -> int:
@@ -54,5 +45,5 @@ def test_the_status_is_written_first_and_says_since_when() -> None:
         intents.SnapshotStatusChange(error=error, ready_to_use=False),
     )
     assert decision == intents.Decision(
-        intents=(publish, intents.Announce(ABOUT, "Warning", "R", "m")), why="m"
+        intents=(publish, intents.Announce(objects.ABOUT, "Warning", "R", "m")), why="m"
     )

@@ -1,9 +1,8 @@
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
-import anyio
 import pytest
+import reflecting
 import scripted
 import structlog
 
@@ -60,25 +59,6 @@ def make(
     return Maker(connection, store, clock=clock, meters=meters)
 
 
-@asynccontextmanager
-async def running(reflector: reflectors.Reflector) -> AsyncIterator[None]:
-    async with anyio.create_task_group() as group:
-        group.start_soon(reflector.run)
-        with anyio.fail_after(10):
-            yield
-        group.cancel_scope.cancel()
-
-
-async def until_idle(server: scripted.Server, reflector: reflectors.Reflector) -> None:
-    """Run until the script is at its end: all that came before has been taken in."""
-    async with running(reflector):
-        await server.idle.wait()
-
-
-def names_in(store: Store) -> dict[str, str]:
-    return {obj.metadata.name: obj.metadata.resource_version for obj in store.of_kind(CLAIM)}
-
-
 async def test_a_list_comes_in_pages_and_is_kept_at_its_version(
     server: scripted.Server, make: Maker, store: Store
 ) -> None:
@@ -87,9 +67,9 @@ async def test_a_list_comes_in_pages_and_is_kept_at_its_version(
     reflector = make(timing=reflectors.Timing(page=1, shortest=300, longest=300))
     assert reflector.check() == "PersistentVolumeClaim: not listed yet"
 
-    await until_idle(server, reflector)
+    await reflecting.until_idle(server, reflector)
 
-    assert names_in(store) == {"a": "1", "b": "2"}
+    assert reflecting.claims_in(store) == {"a": "1", "b": "2"}
     assert reflector.synced.is_set()
     assert reflector.check() is None
     assert [seen.query for seen in server.seen] == [
@@ -117,9 +97,9 @@ async def test_a_watch_changes_the_cache(
         + scripted.event("SURPRISE", {})
     )
 
-    await until_idle(server, make())
+    await reflecting.until_idle(server, make())
 
-    assert names_in(store) == {"a": "7", "c": "6"}
+    assert reflecting.claims_in(store) == {"a": "7", "c": "6"}
     assert store.was_deleted(volumes.claim_key("default", "b"), "uid-b")
     assert server.seen[-1].query["resourceVersion"] == "12"
 
@@ -131,9 +111,9 @@ async def test_lines_may_be_cut_anywhere(
     server.reply(200, scripted.listing(5))
     server.stream(*(stream[at : at + 40] for at in range(0, len(stream), 40)))
 
-    await until_idle(server, make())
+    await reflecting.until_idle(server, make())
 
-    assert names_in(store) == {"a": "6"}
+    assert reflecting.claims_in(store) == {"a": "6"}
     assert server.seen[-1].query["resourceVersion"] == "7"
 
 
@@ -145,9 +125,9 @@ async def test_a_stream_that_breaks_off_is_taken_up_where_it_was(
     server.stream(whole, scripted.event("ADDED", scripted.claim("b", 7))[:-20], cut=True)
     server.stream(scripted.event("ADDED", scripted.claim("b", 7))[:-20])
 
-    await until_idle(server, make())
+    await reflecting.until_idle(server, make())
 
-    assert names_in(store) == {"a": "6"}
+    assert reflecting.claims_in(store) == {"a": "6"}
     assert [seen.query.get("resourceVersion") for seen in server.seen] == [None, "5", "6", "6"]
 
 
@@ -159,9 +139,9 @@ async def test_garbage_ends_the_stream_and_nothing_else(
     server.stream(scripted.event("ADDED", scripted.claim("a", 6)) + garbage)
     server.stream(scripted.event("ADDED", scripted.claim("b", 7)))
 
-    await until_idle(server, make())
+    await reflecting.until_idle(server, make())
 
-    assert names_in(store) == {"a": "6", "b": "7"}
+    assert reflecting.claims_in(store) == {"a": "6", "b": "7"}
     assert [seen.query.get("resourceVersion") for seen in server.seen[1:]] == ["5", "6", "7"]
 
 
@@ -186,9 +166,9 @@ async def test_an_expired_version_is_listed_again_without_losing_a_deletion(
     changes: list[caches.Change[wire.Object]] = []
     store.subscribe(changes.append)
 
-    await until_idle(server, make())
+    await reflecting.until_idle(server, make())
 
-    assert names_in(store) == {"b": "15"}
+    assert reflecting.claims_in(store) == {"b": "15"}
     gone = [change.key.name for change in changes if change.new is None]
     assert gone == ["a"]
     assert server.seen[-1].query["resourceVersion"] == "20"
@@ -198,7 +178,7 @@ async def test_another_error_event_keeps_the_version(server: scripted.Server, ma
     server.reply(200, scripted.listing(5))
     server.stream(scripted.event("ERROR", scripted.status(500, "InternalError")))
 
-    await until_idle(server, make())
+    await reflecting.until_idle(server, make())
 
     assert [seen.query.get("resourceVersion") for seen in server.seen] == [None, "5", "5"]
 
@@ -211,9 +191,9 @@ async def test_a_page_that_expired_is_replaced_by_one_list_in_one_piece(
     server.reply(200, scripted.listing(9, scripted.claim("a", 6)))
     reflector = make(reflectors.Scope(CLAIM, "default", "a=b", "metadata.name=x"))
 
-    await until_idle(server, reflector)
+    await reflecting.until_idle(server, reflector)
 
-    assert names_in(store) == {"a": "6"}
+    assert reflecting.claims_in(store) == {"a": "6"}
     selectors = {"labelSelector": "a=b", "fieldSelector": "metadata.name=x"}
     assert server.seen[2].query == selectors
     assert server.seen[0].query == {**selectors, "limit": "500"}
@@ -240,9 +220,9 @@ async def test_a_malformed_object_costs_itself_alone(
     reflector = make()
 
     with structlog.testing.capture_logs() as logs:
-        await until_idle(server, reflector)
+        await reflecting.until_idle(server, reflector)
 
-    assert names_in(store) == {"a": "1", "b": "7"}
+    assert reflecting.claims_in(store) == {"a": "1", "b": "7"}
     assert reflector.skipped == 4
     told = [entry["error"] for entry in logs if entry["event"] == "object_skipped"]
     assert "PersistentVolumeClaim default/bad" in told[0]
@@ -258,9 +238,9 @@ async def test_an_object_that_became_unreadable_stays_as_it_was(
     server.fail(410, "Expired")
     server.reply(200, scripted.listing(10, bad))
 
-    await until_idle(server, make())
+    await reflecting.until_idle(server, make())
 
-    assert names_in(store) == {"a": "1"}
+    assert reflecting.claims_in(store) == {"a": "1"}
 
 
 async def test_an_unreadable_object_that_is_deleted_is_gone(
@@ -271,9 +251,9 @@ async def test_an_unreadable_object_that_is_deleted_is_gone(
     server.reply(200, scripted.listing(5, scripted.claim("a", 1)))
     server.stream(scripted.event("DELETED", bad))
 
-    await until_idle(server, make())
+    await reflecting.until_idle(server, make())
 
-    assert names_in(store) == {}
+    assert reflecting.claims_in(store) == {}
 
 
 async def test_a_kind_that_is_not_served_is_waited_for_with_advice(
@@ -285,7 +265,7 @@ async def test_a_kind_that_is_not_served_is_waited_for_with_advice(
     reflector = make(reflectors.Scope(keys.Kind.VOLUME_SNAPSHOT))
 
     with structlog.testing.capture_logs() as logs:
-        await until_idle(server, reflector)
+        await reflecting.until_idle(server, reflector)
 
     assert reflector.synced.is_set()
     told = logs[0]["error"]
@@ -298,7 +278,7 @@ async def test_a_missing_kind_shows_in_the_check(server: scripted.Server, make: 
     server.reply(404, b"404 page not found\n")
     reflector = make(reflectors.Scope(keys.Kind.VOLUME_SNAPSHOT))
 
-    await until_idle(server, reflector)
+    await reflecting.until_idle(server, reflector)
 
     assert "install its CustomResourceDefinition" in (reflector.check() or "")
 
@@ -313,7 +293,7 @@ async def test_an_optional_kind_holds_nobody_up(
     server.reply(200, scripted.listing(5, node))
     reflector = make(reflectors.Scope(keys.Kind.NODE, optional=True))
 
-    async with running(reflector):
+    async with reflecting.running(reflector):
         await reflector.synced.wait()
         assert store.count(keys.Kind.NODE) == 0
         await server.idle.wait()
@@ -327,7 +307,7 @@ async def test_failures_are_answered_ever_later(
     for _ in range(12):
         server.fail(500)
 
-    await until_idle(server, make())
+    await reflecting.until_idle(server, make())
 
     assert len(clock.slept) == 12
     for slept, ceiling in zip(clock.slept, [0.5, 1, 2, 4, 8, 16, 30, 30, 30], strict=False):
@@ -339,7 +319,7 @@ async def test_a_server_that_asks_for_time_gets_it(
 ) -> None:
     server.reply(429, headers={"Retry-After": "40"})
 
-    await until_idle(server, make())
+    await reflecting.until_idle(server, make())
 
     assert clock.slept == [40.0]
 
@@ -351,7 +331,7 @@ async def test_a_stream_that_ends_at_once_is_no_reason_to_hurry(
     for _ in range(5):
         server.stream()
 
-    await until_idle(server, make())
+    await reflecting.until_idle(server, make())
 
     assert len(clock.slept) == 5
     assert all(later > sooner for sooner, later in itertools.pairwise(clock.slept[::2]))
@@ -365,7 +345,7 @@ async def test_a_watch_that_ends_in_its_time_is_followed_at_once_unless_cut(
     server.reply(200, scripted.listing(5))
     server.stream(deleted, end, meanwhile=lambda: make.clock.pass_by(400))
 
-    await until_idle(server, make())
+    await reflecting.until_idle(server, make())
 
     assert len(make.clock.slept) == pauses
     assert server.seen[-1].query["resourceVersion"] == "6"
@@ -380,9 +360,9 @@ async def test_a_version_that_is_of_no_use_is_given_up(
         server.fail(504, "Timeout")
     server.reply(200, scripted.listing(600, scripted.claim("a", 550)))
 
-    await until_idle(server, make())
+    await reflecting.until_idle(server, make())
 
-    assert names_in(store) == {"a": "550"}
+    assert reflecting.claims_in(store) == {"a": "550"}
 
 
 async def test_success_forgets_earlier_failures(
@@ -393,7 +373,7 @@ async def test_success_forgets_earlier_failures(
     server.reply(200, scripted.listing(5))
     server.stream(cut=True)
 
-    await until_idle(server, make())
+    await reflecting.until_idle(server, make())
 
     assert clock.slept[-1] <= 0.5
 
@@ -406,9 +386,9 @@ async def test_a_broken_list_changes_nothing(
     server.fail(410, "Expired")
     server.reply(200, body)
 
-    await until_idle(server, make())
+    await reflecting.until_idle(server, make())
 
-    assert names_in(store) == {"a": "1"}
+    assert reflecting.claims_in(store) == {"a": "1"}
 
 
 async def test_what_happens_is_counted(
@@ -417,7 +397,7 @@ async def test_what_happens_is_counted(
     server.reply(200, scripted.listing(5, scripted.claim("a", 1)))
     server.stream(scripted.event("ADDED", scripted.claim("b", 6)) + scripted.bookmark(7))
 
-    await until_idle(server, make())
+    await reflecting.until_idle(server, make())
 
     def value(name: str, **labels: str) -> float | None:
         return meters.registry.get_sample_value(name, {"name": str(CLAIM), **labels})

@@ -1,11 +1,10 @@
 """Lists that are streamed (KEP-3157), and the servers that cannot do that."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
 import pytest
+import reflecting
 import scripted
 
 from snapshotd.kube import connection as connections
@@ -50,24 +49,6 @@ def reflector(
     )
 
 
-@asynccontextmanager
-async def running(reflector: reflectors.Reflector) -> AsyncIterator[None]:
-    async with anyio.create_task_group() as group:
-        group.start_soon(reflector.run)
-        with anyio.fail_after(10):
-            yield
-        group.cancel_scope.cancel()
-
-
-async def until_idle(server: scripted.Server, reflector: reflectors.Reflector) -> None:
-    async with running(reflector):
-        await server.idle.wait()
-
-
-def names_in(store: Store) -> dict[str, str]:
-    return {obj.metadata.name: obj.metadata.resource_version for obj in store.of_kind(CLAIM)}
-
-
 def asked(server: scripted.Server) -> list[dict[str, str]]:
     return [
         {name: value for name, value in seen.query.items() if name != "timeoutSeconds"}
@@ -87,9 +68,9 @@ async def test_list_and_watch_are_one_request(
         + end(9),
         scripted.event("MODIFIED", scripted.claim("a", 10)),
     )
-    await until_idle(server, reflector)
+    await reflecting.until_idle(server, reflector)
 
-    assert names_in(store) == {"a": "10", "b": "2"}
+    assert reflecting.claims_in(store) == {"a": "10", "b": "2"}
     assert reflector.synced.is_set()
     assert asked(server) == [{**WATCH, **STREAMED}, {**WATCH, "resourceVersion": "10"}]
 
@@ -104,14 +85,14 @@ async def test_nothing_is_shown_before_the_list_is_complete(
         scripted.event("ADDED", scripted.claim("a", 1)), meanwhile=half.set, then=rest, cut=True
     )
     server.stream(scripted.event("ADDED", scripted.claim("a", 1)) + end(9))
-    async with running(reflector):
+    async with reflecting.running(reflector):
         await half.wait()
-        assert names_in(store) == {"gone": "3"}
+        assert reflecting.claims_in(store) == {"gone": "3"}
         assert not reflector.synced.is_set()
         rest.set()
         await server.idle.wait()
 
-    assert names_in(store) == {"a": "1"}
+    assert reflecting.claims_in(store) == {"a": "1"}
     assert asked(server)[:2] == [{**WATCH, **STREAMED}] * 2
 
 
@@ -126,9 +107,9 @@ async def test_what_goes_while_the_list_is_streamed_is_not_in_it(
         + scripted.bookmark(7)
         + end(9)
     )
-    await until_idle(server, reflector)
+    await reflecting.until_idle(server, reflector)
 
-    assert names_in(store) == {"b": "6"}
+    assert reflecting.claims_in(store) == {"b": "6"}
     assert server.seen[-1].query["resourceVersion"] == "9"
 
 
@@ -140,9 +121,9 @@ async def test_an_object_that_cannot_be_read_stays_as_it_was(
     server.stream(
         scripted.event("ADDED", broken) + scripted.event("ADDED", scripted.claim("a", 1)) + end(9)
     )
-    await until_idle(server, reflector)
+    await reflecting.until_idle(server, reflector)
 
-    assert names_in(store) == {"odd": "3", "a": "1"}
+    assert reflecting.claims_in(store) == {"odd": "3", "a": "1"}
 
 
 async def test_a_history_that_is_gone_is_streamed_anew_and_loses_no_deletion(
@@ -151,9 +132,9 @@ async def test_a_history_that_is_gone_is_streamed_anew_and_loses_no_deletion(
     server.stream(scripted.event("ADDED", scripted.claim("a", 1)) + end(5))
     server.fail(410, "Expired")
     server.stream(scripted.event("ADDED", scripted.claim("b", 7)) + end(9))
-    await until_idle(server, reflector)
+    await reflecting.until_idle(server, reflector)
 
-    assert names_in(store) == {"b": "7"}
+    assert reflecting.claims_in(store) == {"b": "7"}
     assert store.was_deleted(volumes.claim_key("default", "a"), "uid-a")
     assert asked(server)[2] == {**WATCH, **STREAMED}
 
@@ -183,9 +164,9 @@ async def test_a_server_that_cannot_stream_is_listed_from_then_on(
     server.stream(scripted.event("ADDED", scripted.claim("b", 6)))
     server.fail(410, "Expired")
     server.reply(200, scripted.listing(9, scripted.claim("b", 6)))
-    await until_idle(server, reflector)
+    await reflecting.until_idle(server, reflector)
 
-    assert names_in(store) == {"b": "6"}
+    assert reflecting.claims_in(store) == {"b": "6"}
     assert asked(server)[1] == {"limit": "500"}
     assert asked(server)[4] == {"limit": "500"}
     assert reflector.synced.is_set()
@@ -197,9 +178,9 @@ async def test_a_server_that_is_down_is_not_taken_for_one_that_cannot_stream(
     server.fail(503, "ServiceUnavailable")
     server.drop()
     server.stream(scripted.event("ADDED", scripted.claim("a", 1)) + end(9))
-    await until_idle(server, reflector)
+    await reflecting.until_idle(server, reflector)
 
-    assert names_in(store) == {"a": "1"}
+    assert reflecting.claims_in(store) == {"a": "1"}
     assert asked(server)[:3] == [{**WATCH, **STREAMED}] * 3
 
 
@@ -208,6 +189,6 @@ async def test_a_kind_that_is_not_served_says_what_to_do(
 ) -> None:
     server.fail(404, "NotFound")
     server.fail(404, "NotFound")
-    await until_idle(server, reflector)
+    await reflecting.until_idle(server, reflector)
 
     assert "the API server does not serve PersistentVolumeClaim" in (reflector.check() or "")

@@ -14,6 +14,15 @@ POLICY = views.ClusterPolicy()
 DRIVER_POLICY = views.DriverPolicy(DRIVER)
 BOTH = (names.SNAPSHOT_SOURCE_FINALIZER, names.SNAPSHOT_BOUND_FINALIZER)
 ERROR = snapshots.SnapshotError(time=NOW_TEXT, message="it went wrong")
+# What Events about `snapshot()` are about, and contents made for it refer to
+ABOUT = meta.ObjectReference(
+    api_version="snapshot.storage.k8s.io/v1",
+    kind="VolumeSnapshot",
+    namespace="ns",
+    name="snap",
+    uid="uid-1",
+    resource_version="7",
+)
 INFO = outcomes.SnapshotInfo("handle", "vol", creation_time=10**18, size=1 << 30, ready=True)
 
 
