@@ -164,9 +164,11 @@ class Channel:
         limit = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_WITHIN, sock_read=silence)
         request = _Request("GET", path, query, limit)
         async with AsyncExitStack() as stack:
-            response = await self._open(request, stack)
+            response = await self._open(request)
+            stack.push_async_callback(_finish, response)
             if response.status == 401 and await self._identity.renew(_shown(response)):
-                response = await self._open(request, stack)
+                response = await self._open(request)
+                stack.push_async_callback(_finish, response)
             if response.status != 200:
                 raise _refusal(request, await _read(request, response))
             yield Stream(response, request)
@@ -188,36 +190,38 @@ class Channel:
         left = self.fence()
         if left <= 0.0:
             raise errors.Unavailable(f"{request}: not sent: the lease is not ours")
-        total = min(left, request.limit.total or left)
-        limit = aiohttp.ClientTimeout(total=total, sock_connect=_CONNECT_WITHIN)
+        total = request.limit.total or left
+        if total <= left:
+            return request
+        limit = aiohttp.ClientTimeout(total=left, sock_connect=_CONNECT_WITHIN)
         return dataclasses.replace(request, limit=limit)
 
     async def _exchange(self, request: _Request) -> _Answer:
-        async with AsyncExitStack() as stack:
-            return await _read(request, await self._open(request, stack))
+        response = await self._open(request)
+        try:
+            return await _read(request, response)
+        finally:
+            await _finish(response)
 
-    async def _open(self, request: _Request, stack: AsyncExitStack) -> aiohttp.ClientResponse:
-        """Send the request and return the head of its answer, which `stack` closes."""
+    async def _open(self, request: _Request) -> aiohttp.ClientResponse:
+        """Send the request and return the head of its answer, which the caller finishes."""
         url = yarl.URL(self._identity.host + request.path, encoded=True)
         headers = await self._headers(request)
         begun = self._clock.monotonic()
         code: int | None = None
         try:
-            response = await stack.enter_async_context(
-                self._session.request(
-                    request.method,
-                    url.with_query(request.query) if request.query else url,
-                    data=request.body,
-                    headers=headers,
-                    timeout=request.limit,
-                    allow_redirects=False,
-                    ssl=self._identity.tls,  # each time: a renewed one makes new connections
-                    server_hostname=self._identity.server_name,
-                    proxy=self._identity.proxy,
-                )
+            response = await self._session.request(
+                request.method,
+                url.with_query(request.query) if request.query else url,
+                data=request.body,
+                headers=headers,
+                timeout=request.limit,
+                allow_redirects=False,
+                ssl=self._identity.tls,  # each time: a renewed one makes new connections
+                server_hostname=self._identity.server_name,
+                proxy=self._identity.proxy,
             )
             code = response.status
-            stack.callback(_abandon, response)
         except (aiohttp.ClientError, OSError) as error:
             raise _lost(request, error) from error
         finally:
@@ -243,6 +247,7 @@ class Connection:
     watches: Channel
     leases: Channel
     events: Channel
+    throttle: throttle.Throttle  # of `work`
 
     def __init__(self, options: Options, *, clock: clocks.Clock, meters: metrics.Metrics) -> None:
         """Prepare; nothing is read or opened before `async with`."""
@@ -263,7 +268,7 @@ class Connection:
         meters = self._meters.requests_to(yarl.URL(identity.host).authority)
         bounds = throttle.Bounds()
         cap = throttle.Bucket(options.qps, options.burst) if options.qps > 0 else None
-        limiter = throttle.Throttle(clock, bounds=bounds, cap=cap)
+        limiter = self.throttle = throttle.Throttle(clock, bounds=bounds, cap=cap)
 
         async def channel(
             most: int, *, limiter: throttle.Throttle | None = None, buffer: int = 2**16
@@ -332,17 +337,20 @@ async def _read(request: _Request, response: aiohttp.ClientResponse) -> _Answer:
     except (aiohttp.ClientError, OSError) as error:
         raise _lost(request, error) from error
     retry_after = _seconds(response.headers.get("Retry-After", ""))
-    return _Answer(response.status, body, retry_after, _shown(response))
+    shown = _shown(response) if response.status == 401 else ""  # nobody else asks, and it costs
+    return _Answer(response.status, body, retry_after, shown)
 
 
-def _abandon(response: aiohttp.ClientResponse) -> None:
-    """Cut the connection of an answer that was not read to its end.
+async def _finish(response: aiohttp.ClientResponse) -> None:
+    """Let go of an answer; cut its connection if it was not read to its end.
 
     A polite TLS farewell would wait half a minute for a peer that may not be there any more.
     """
     connection = response.connection  # None once all was read: the connection is kept then
     if connection is not None and connection.transport is not None:
         connection.transport.abort()
+    response.release()
+    await response.wait_for_close()
 
 
 def _shown(response: aiohttp.ClientResponse) -> str:
