@@ -184,6 +184,22 @@ def test_text_is_plain_where_no_person_looks() -> None:
     assert b"\x1b[" not in file.getvalue()
 
 
+def test_a_plain_line_is_what_the_console_would_show() -> None:
+    file, log = configured(rendering="text")
+    console = structlog.dev.ConsoleRenderer(colors=False, sort_keys=False)
+
+    values = {"key": "Snap ns/a", "n": 1, "none": None, "plain": "z", "quoted": 'a="b"', "no": ""}
+
+    log.info("wrote", **values)
+    log.info("alone")
+
+    shown = [line.split("] ", 1)[1] for line in file.getvalue().decode().splitlines()]
+    assert shown == [
+        console(None, "info", {"event": "wrote", **values}),
+        console(None, "info", {"event": "alone"}),
+    ]
+
+
 def test_text_has_colours_on_a_terminal_and_a_plain_traceback_at_debug_level() -> None:
     file = Terminal()
     logs.configure("text", 4, file=file)
