@@ -82,6 +82,8 @@ class FaultSocket:
             while data := await reader.read(_CHUNK):
                 await asyncio.sleep(self._delay)
                 await self._flowing.wait()
+                if writer.is_closing():
+                    break
                 writer.write(data)
                 await writer.drain()
         writer.close()

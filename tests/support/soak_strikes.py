@@ -13,7 +13,8 @@ from fault_plan import Fault, Plan, Rule
 from lease_history import tenures
 
 ROLES: Final = ("controller-a", "controller-b", "sidecar-a", "sidecar-b")
-_REASONS: Final = re.compile(r"lost the lease")  # for which a role ends by itself
+# For which a role ends by itself: its lease, or a driver that goes while it is met at the start
+_REASONS: Final = re.compile(r"lost the lease|csi-snapshotter: Identity/\w+: UNAVAILABLE")
 _SHORT: Final = (faulty.LEASE - faulty.RENEW) / 2 * 0.6  # what the network may take, and some
 _CODES: Final = ("UNAVAILABLE", "INTERNAL", "CANCELLED", "ABORTED", "DEADLINE_EXCEEDED")
 _METHODS: Final = ("CreateSnapshot", "DeleteSnapshot", "ListSnapshots", "GetSnapshot")

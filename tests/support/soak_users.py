@@ -185,7 +185,7 @@ class Users:
         wanted, self._wanted = self._wanted, []
         unwanted, self._unwanted = self._unwanted, []
         if wanted:
-            whole = {"apiVersion": "v1", "kind": "List", "items": wanted}
-            self._cluster.kubectl("create", "-f", "-", given=json.dumps(whole))
+            manifest = "\n---\n".join(map(json.dumps, wanted))
+            self._cluster.kubectl("create", "-f", "-", given=manifest)
         if unwanted:
             self._cluster.kubectl("delete", "--wait=false", "--ignore-not-found", *unwanted)
