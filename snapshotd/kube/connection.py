@@ -14,7 +14,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
-from typing import Final, Protocol, Self, TypeAlias
+from typing import Final, Protocol, Self
 
 import aiohttp
 import anyio
@@ -22,7 +22,7 @@ import msgspec
 import yarl
 
 from snapshotd import errors
-from snapshotd.kube import credentials, sockets, throttle
+from snapshotd.kube import credentials, fencing, sockets, throttle
 from snapshotd.kube import errors as answers
 from snapshotd.runtime import clock as clocks
 from snapshotd.telemetry import handles, metrics
@@ -31,6 +31,7 @@ JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 
 _CONNECT_WITHIN: Final = 10.0  # seconds
+_HEAD_WITHIN: Final = 30.0  # seconds for a stream to begin, which API servers do at once
 _KEEP_IDLE: Final = 60.0  # seconds; the API server keeps connections longer
 _CLOSE_WITHIN: Final = 5.0  # seconds
 _WATCH_BUFFER: Final = 2**18  # bytes
@@ -51,10 +52,6 @@ class Response(msgspec.Struct, frozen=True, gc=False):
 
     status: int
     body: bytes
-
-
-Fence: TypeAlias = Callable[[], float]
-"""Says for how many seconds from now requests may be under way; none are sent where it is 0."""
 
 
 def _for_ever() -> float:
@@ -126,7 +123,7 @@ class Channel:
         limiter: throttle.Throttle | None = None,
     ) -> None:
         """Use `Connection` instead."""
-        self.fence: Fence = _for_ever
+        self.fence: fencing.Fence = _for_ever
         self._session = session
         self._identity = identity
         self._meters = meters
@@ -160,18 +157,28 @@ class Channel:
     async def stream(
         self, path: str, *, query: Mapping[str, str], silence: float
     ) -> AsyncIterator[Stream]:
-        """GET an answer without an end, cut after `silence` seconds without a byte."""
+        """GET an answer without an end, cut after `silence` seconds without a byte.
+
+        It begins soon or never: who is silent for long does so after the head of the answer.
+        """
         limit = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_WITHIN, sock_read=silence)
         request = _Request("GET", path, query, limit)
         async with AsyncExitStack() as stack:
-            response = await self._open(request)
+            response = await self._begin(request)
             stack.push_async_callback(_finish, response)
             if response.status == 401 and await self._identity.renew(_shown(response)):
-                response = await self._open(request)
+                response = await self._begin(request)
                 stack.push_async_callback(_finish, response)
             if response.status != 200:
                 raise _refusal(request, await _read(request, response))
             yield Stream(response, request)
+
+    async def _begin(self, request: _Request) -> aiohttp.ClientResponse:
+        try:
+            with anyio.fail_after(_HEAD_WITHIN):
+                return await self._open(request)
+        except TimeoutError as error:
+            raise _lost(request, error) from error
 
     async def _attempt(self, request: _Request, patience: float) -> _Answer:
         if self._limiter is None:
@@ -213,7 +220,7 @@ class Channel:
             response = await self._session.request(
                 request.method,
                 url.with_query(request.query) if request.query else url,
-                data=request.body,
+                data=self._body(request),
                 headers=headers,
                 timeout=request.limit,
                 allow_redirects=False,
@@ -227,6 +234,10 @@ class Channel:
         finally:
             self._meters.answered(request.method, code, self._clock.monotonic() - begun)
         return response
+
+    def _body(self, request: _Request) -> fencing.Guarded | None:
+        """Return the body: a write is complete with its last byte, so the fence stands there."""
+        return None if request.body is None else fencing.Guarded(request.body, self.fence)
 
     async def _headers(self, request: _Request) -> dict[str, str]:
         headers = {} if request.body is None else {"Content-Type": request.content_type}

@@ -4,6 +4,7 @@ from pathlib import Path
 import anyio
 import pytest
 import scripted
+from aiohttp import web
 
 from snapshotd import errors
 from snapshotd.kube import connection as connections
@@ -186,6 +187,23 @@ async def test_a_stream_that_falls_silent_is_given_up(
     async with connection.watches.stream("/x", query={}, silence=0.01) as stream:
         with pytest.raises(errors.Unavailable, match="no answer"):
             await stream.read()
+
+
+async def test_a_stream_that_does_not_begin_is_given_up_long_before_a_silent_one(
+    server: scripted.Server, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A half-open connection: taken, and not even the head of an answer comes."""
+    monkeypatch.setattr(connections, "_HEAD_WITHIN", 0.1)
+
+    async def take(_: web.Request) -> web.StreamResponse:
+        await server.hung_up.wait()
+        return web.Response()
+
+    server.answers.append(take)
+    with anyio.fail_after(10), pytest.raises(errors.Unavailable, match="no answer"):
+        async with connection.watches.stream("/x", query={}, silence=600.0):
+            pass
+    server.hung_up.set()
 
 
 async def test_every_request_is_counted_by_its_code(

@@ -31,6 +31,29 @@ async def test_a_request_that_waited_too_long_for_its_place_is_not_sent(
     assert [seen.path for seen in server.seen] == ["/first"]
 
 
+async def test_a_write_whose_lease_ends_before_its_body_is_sent_is_not_done(
+    server: scripted.Server, connection: connections.Connection
+) -> None:
+    """As when the process is frozen after its turn has come, and wakes when another leads."""
+    left = [5.0]
+    connection.work.fence = lambda: left.pop(0) if left else 0.0
+    with anyio.fail_after(10), pytest.raises(errors.Unavailable, match="no answer"):
+        await connection.request("PATCH", "/x", body=b"{}")
+    assert server.seen == []
+
+
+async def test_after_a_write_that_was_held_back_others_go_on(
+    server: scripted.Server, connection: connections.Connection
+) -> None:
+    left = [5.0, 0.0]
+    connection.work.fence = lambda: left.pop(0) if left else 5.0
+    with pytest.raises(errors.Unavailable):
+        await connection.request("PATCH", "/x", body=b"{}")
+    server.reply(200, {})
+    await connection.request("PATCH", "/y", body=b'{"z": 1}')
+    assert [(seen.path, seen.body) for seen in server.seen] == [("/y", {"z": 1})]
+
+
 async def test_a_request_under_way_is_cut_when_the_lease_ends(
     server: scripted.Server, connection: connections.Connection
 ) -> None:
