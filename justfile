@@ -47,6 +47,10 @@ mutants:
 sim STORIES="20000":
     FIRST_SEED=$(date +%s) STORIES={{STORIES}} pytest tests/simulation
 
+# random faults and restarts of every part for so long, another way each time (the tests: two minutes)
+soak SECONDS="600":
+    SOAK_SEED=$(date +%s) SOAK_SECONDS={{SECONDS}} pytest tests/faults/test_soak.py
+
 # the commands that users run, with kubectl as the client, over the embedded API server
 e2e *ARGS:
     pytest tests/e2e --api-server=embedded {{ARGS}}
