@@ -70,3 +70,7 @@ bench *ARGS:
 # what single operations cost, and how it grows from 1,000 objects to 100,000
 bench-micro *ARGS:
     pytest benchmarks/micro --benchmark-columns=median,iqr,ops --benchmark-sort=name {{ARGS}}
+
+# the picture of /statusz in docs/, taken anew
+statusz-picture:
+    STATUSZ_PICTURE=docs/images/statusz.png pytest -q tests/app/test_observing.py

@@ -61,6 +61,7 @@ class Local:
     def __init__(self, values: settings.Dev) -> None:
         """Check what was asked for; raises `Misconfigured`."""
         self._values = values.local
+        self._observing = values.observing
         self.parts = _parts(values.local.parts)
         self.folder = Path(values.local.data_dir).absolute()
         self.kubeconfig = Path(values.local.dev_kubeconfig or self.folder / "kubeconfig").absolute()
@@ -89,7 +90,8 @@ class Local:
             "controller": self._controller,
             "sidecar": self._sidecar,
         }
-        parts = [builders[name]() for name in PARTS if name in self.parts]
+        parts = process.serving(self._observing, self.shared)
+        parts += [builders[name]() for name in PARTS if name in self.parts]
         if self._values.demo:
             from snapshotd.app import story  # noqa: PLC0415 - rich is for people, and is here alone
 

@@ -17,10 +17,11 @@ import structlog
 
 from snapshotd import errors, settings
 from snapshotd.actors import ports, roles
+from snapshotd.app import observing
 from snapshotd.kube import connection, lease, recorder, reflector, writer
 from snapshotd.model import keys, wire
 from snapshotd.runtime import actor, clock, store, supervisor, sweep, workqueue
-from snapshotd.telemetry import endpoint, metrics
+from snapshotd.telemetry import endpoint, metrics, statusz
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
@@ -37,6 +38,7 @@ class Shared:
         self.time = clock.SystemClock()
         self.meters = metrics.Metrics(version=metadata.version("snapshotd"))
         self.health = endpoint.Health()
+        self.board = statusz.Board(metadata.version("snapshotd"), now=self.time.now)
 
 
 class RoleProcess:
@@ -62,6 +64,8 @@ class RoleProcess:
         self._actors: list[actor.Actor[keys.Key]] = []
         self._leading = anyio.CancelScope()
         self._stopping = False
+        self.view = observing.View(self.name, shared.time)
+        shared.board.add(self.name, self.view.status)
 
     def part(self) -> supervisor.Part:
         """Return the role as a part of a process."""
@@ -104,6 +108,8 @@ class RoleProcess:
                 )
                 for scope in scopes
             ]
+            kinds = [scope.kind for scope in scopes]
+            self.view.watches(link, cache, dict(zip(kinds, watches, strict=True)))
             for scope, watch in zip(scopes, watches, strict=True):
                 shared.health.add_ready(f"{self.name}: {scope.kind}", watch.check)
                 group.start_soon(watch.run, name=f"watch {scope.kind}")
@@ -123,6 +129,7 @@ class RoleProcess:
     def stop(self) -> None:
         """Take no more keys; what is in hand is finished."""
         self._stopping = True
+        self.view.turn("stopping")
         for each in self._actors:
             each.stop()
         if not self._actors:
@@ -153,6 +160,7 @@ class RoleProcess:
             )
             for kind, reconcile in role.reconciles()
         ]
+        self.view.works(role, queues, self._prepared)
         return role
 
     kinds: tuple[keys.Kind, ...] = roles.Cluster.kinds
@@ -165,6 +173,7 @@ class RoleProcess:
         async def lead() -> None:
             if election is not None:
                 told.announce(election.announcement())
+            self.view.turn("working" if election is None else "leading")
             self._actors = self._prepared
             role.start()
             role.wake_all()
@@ -185,6 +194,7 @@ class RoleProcess:
             election = self._election(link)
             link.work.fence = election.left
             self.shared.health.watch_leader(election.check)
+            self.view.turn("standby")
             await election.run(lead)
 
     async def _sweep(self, role: roles.Role) -> None:
@@ -207,6 +217,7 @@ class RoleProcess:
             lease.identity(),
             self._lease_labels,
         )
+        self.view.lease = str(lock)
         timing = lease.Timing(
             values.leader_election_lease_duration,
             values.leader_election_renew_deadline,
@@ -222,19 +233,25 @@ class RoleProcess:
 
 
 async def supervise(
-    observing: settings.Observing, shared: Shared, role: supervisor.Part
+    values: settings.Observing, shared: Shared, role: supervisor.Part
 ) -> supervisor.Ending:
     """Run one role to its end, and its HTTP endpoint where there is to be one."""
-    parts = [role]
-    if observing.http_endpoint:
-        page = endpoint.Endpoint(
-            endpoint.parse_address(observing.http_endpoint),
-            registry=shared.meters.registry,
-            health=shared.health,
-            metrics_path=observing.metrics_path,
-        )
-        parts.insert(0, supervisor.Part("endpoint", page.run))
+    parts = [*serving(values, shared), role]
     return await supervisor.Supervisor(parts).run()
+
+
+def serving(values: settings.Observing, shared: Shared) -> list[supervisor.Part]:
+    """Return the HTTP endpoint as a part, if there is to be one; raises `Misconfigured`."""
+    if not values.http_endpoint:
+        return []
+    page = endpoint.Endpoint(
+        endpoint.parse_address(values.http_endpoint),
+        registry=shared.meters.registry,
+        health=shared.health,
+        metrics_path=values.metrics_path,
+        board=shared.board,
+    )
+    return [supervisor.Part("endpoint", page.run)]
 
 
 def _labels(text: str) -> dict[str, str]:

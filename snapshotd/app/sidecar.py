@@ -17,6 +17,7 @@ from snapshotd.decide import views
 from snapshotd.kube import reflector
 from snapshotd.model import keys, names, snapshots, wire
 from snapshotd.runtime import supervisor
+from snapshotd.telemetry import statusz
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
@@ -58,6 +59,9 @@ class Sidecar(process.RoleProcess):
             self._policy = await self._meet()
             self._meter = self.shared.meters.csi(self._policy.driver)
             channel.observe = self._meter.called
+            self.view.driver = lambda: statusz.Driver(
+                self._policy.driver, channel.address, channel.connected()
+            )
             self.component = names.sidecar_component(self._policy.driver)
             self.shared.health.add_ready(
                 "driver", lambda: None if channel.connected() else "no connection to the driver"

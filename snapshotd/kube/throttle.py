@@ -146,6 +146,11 @@ class Throttle:
         return int(self._limit.places)
 
     @property
+    def in_use(self) -> int:
+        """Return how many requests are under way."""
+        return self._limit.taken
+
+    @property
     def waiting(self) -> int:
         """Return how many wait for a place."""
         return len(self._waiters)

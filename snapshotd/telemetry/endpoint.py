@@ -4,6 +4,7 @@
     /livez /healthz            500 when the process should be restarted
     /readyz                    500 while it cannot do its work; liveness problems count too
     /healthz/leader-election   500 when the lease is overdue; 404 where there is no election
+    /statusz /statusz.json     what the process is doing, for people and for programs
 
 Invariant: answering never waits for anything but the event loop, so a stuck loop fails its probe.
 """
@@ -21,6 +22,7 @@ from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 from snapshotd import errors
+from snapshotd.telemetry import statusz
 
 Check: TypeAlias = Callable[[], str | None]
 """Says what is wrong, None while nothing is. It must not wait."""
@@ -107,16 +109,20 @@ class Endpoint:
         registry: prometheus_client.CollectorRegistry,
         health: Health,
         metrics_path: str = "/metrics",
+        board: statusz.Board | None = None,
     ) -> None:
-        """Prepare the routes; raises `Misconfigured` for a metrics path that cannot be."""
+        """Prepare the routes, /statusz where there is a board; raises `Misconfigured`."""
         self.address = address
         self.port = address.port
-        pages = {
+        pages: dict[str, _Handler] = {
             "/livez": _page(health.liveness),
             "/healthz": _page(health.liveness),
             "/readyz": _page(health.readiness),
             "/healthz/leader-election": _page(health.leadership),
         }
+        if board is not None:
+            board.problems = health.readiness
+            pages |= {"/statusz": board.page, "/statusz.json": board.data}
         if not metrics_path.startswith("/") or metrics_path in pages:
             raise errors.Misconfigured(
                 f"--metrics-path {metrics_path!r}: write a path that begins with / and is none of "
