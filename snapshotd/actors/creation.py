@@ -44,6 +44,10 @@ class ContentActor:
         """Take what appears from now on as new: the cache is complete, and nobody has called."""
         self._attempts.start()
 
+    def aside(self) -> int:
+        """Return how many contents wait for room for a call."""
+        return len(self._lanes)
+
     def follow(self, policy: views.DriverPolicy) -> None:
         """Go by another policy: the driver came back, and may be able to do other things."""
         self._policy = policy

@@ -55,6 +55,10 @@ class Lanes:
         """Say whether a key is aside: it will be woken."""
         return key in self._lane_of
 
+    def __len__(self) -> int:
+        """Return how many keys are aside."""
+        return len(self._lane_of)
+
     def enter(self, key: keys.Key, room: Room) -> bool:
         """Take room in every lane named, or put the key aside for the first that is full.
 

@@ -8,7 +8,7 @@ import typing
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Protocol
 
-from snapshotd.actors import binding, creation, lanes, perform, ports, protection
+from snapshotd.actors import binding, creation, lanes, operations, perform, ports, protection
 from snapshotd.decide import intents, routing, views
 from snapshotd.model import keys, snapshots, wire
 from snapshotd.runtime import actor, turns
@@ -121,13 +121,21 @@ class Cluster(Role):
         *,
         world: ports.World,
         policy: views.ClusterPolicy,
+        measured: operations.Operations | None = None,
     ) -> None:
         """Build the actors and have changes wake them; the cache needs `CLUSTER_INDEXES`."""
         super().__init__(cache, queues)
         hands = perform.Performer(cache, world=world, wake=self.wake)
         self._snapshots = binding.SnapshotActor(cache, hands, policy=policy, time=world.time)
         self._claims = protection.ClaimActor(cache, hands)
+        self._measured = measured
         cache.subscribe(self._route)
+
+    def start(self) -> None:
+        """Take note that it is we who act: from now on operations are measured."""
+        super().start()
+        if self._measured is not None:
+            self._measured.start()
 
     def reconciles(self) -> Iterator[tuple[keys.Kind, Reconcile]]:
         """Yield each kind with the reconcile of its keys."""
@@ -178,6 +186,10 @@ class Storage(Role):
         """Take what appears from now on as new: the cache is complete."""
         super().start()
         self._contents.start()
+
+    def aside(self) -> int:
+        """Return how many contents wait for room for a call to the driver."""
+        return self._contents.aside()
 
     def driver_came_back(self, policy: views.DriverPolicy) -> None:
         """Look at everything again, by what the driver can do now."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from snapshotd import settings
-from snapshotd.actors import ports, roles
+from snapshotd.actors import operations, ports, roles
 from snapshotd.app import process
 from snapshotd.decide import views
 from snapshotd.kube import reflector
@@ -51,7 +51,8 @@ class Controller(process.RoleProcess):
 
     def build(self, cache: process.Cache, queues: roles.Queues, world: ports.World) -> roles.Role:
         """Return the controller's actors."""
-        return roles.Cluster(cache, queues, world=world, policy=self._policy)
+        measured = operations.Operations(cache, time=world.time, meters=self.shared.meters)
+        return roles.Cluster(cache, queues, world=world, policy=self._policy, measured=measured)
 
     def lease_name(self) -> str:
         """Return the reference's name, so that never both lead."""

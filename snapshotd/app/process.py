@@ -8,6 +8,7 @@ watched and who acts.
 import dataclasses
 import os
 from collections.abc import Iterable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from snapshotd.actors import ports, roles
 from snapshotd.app import observing
 from snapshotd.kube import connection, lease, recorder, reflector, writer
 from snapshotd.model import keys, wire
-from snapshotd.runtime import actor, clock, store, supervisor, sweep, workqueue
+from snapshotd.runtime import actor, clock, lag, store, supervisor, sweep, workqueue
 from snapshotd.telemetry import endpoint, metrics, statusz
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
@@ -109,11 +110,16 @@ class RoleProcess:
                 for scope in scopes
             ]
             kinds = [scope.kind for scope in scopes]
+            limit = link.throttle
+            shared.meters.throttle().watch(
+                lambda: limit.places, lambda: limit.in_use, waiting=lambda: limit.waiting
+            )
+            shared.meters.cached(self.name, {k: partial(cache.count, k) for k in kinds})
             self.view.watches(link, cache, dict(zip(kinds, watches, strict=True)))
             for scope, watch in zip(scopes, watches, strict=True):
                 shared.health.add_ready(f"{self.name}: {scope.kind}", watch.check)
                 group.start_soon(watch.run, name=f"watch {scope.kind}")
-            told = recorder.Recorder(link, self.component, clock=shared.time)
+            told = recorder.Recorder(link, self.component, clock=shared.time, meters=shared.meters)
             group.start_soon(told.run, name="events")
             role = self._equip(cache, ports.World(writer.Writer(link), told, shared.time))
             for watch in watches:
@@ -223,12 +229,15 @@ class RoleProcess:
             values.leader_election_renew_deadline,
             values.leader_election_retry_period,
         )
+        meters = self.shared.meters
+        meters.elects(lock.name)
         return lease.LeaderElection(
             link.leases,
             lock,
             clock=self.shared.time,
             timing=timing,
-            on_change=lambda leading: self.shared.meters.leads(lock.name, leading=leading),
+            on_change=lambda leading: meters.leads(lock.name, leading=leading),
+            on_slow_path=lambda: meters.slow_path(lock.name),
         )
 
 
@@ -251,7 +260,8 @@ def serving(values: settings.Observing, shared: Shared) -> list[supervisor.Part]
         metrics_path=values.metrics_path,
         board=shared.board,
     )
-    return [supervisor.Part("endpoint", page.run)]
+    measured = lag.Lag(shared.time, shared.meters)
+    return [supervisor.Part("endpoint", page.run), supervisor.Part("loop lag", measured.run)]
 
 
 def _labels(text: str) -> dict[str, str]:

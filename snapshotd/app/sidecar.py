@@ -172,6 +172,7 @@ class Sidecar(process.RoleProcess):
             policy=self._policy,
             limits=self._limits,
         )
+        self._meter.watch_aside(self._role.aside)
         return self._role
 
     def deadline(self) -> float:

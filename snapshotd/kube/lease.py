@@ -139,10 +139,12 @@ class LeaderElection:
         clock: clocks.Clock,
         timing: Timing | None = None,
         on_change: Callable[[bool], None] | None = None,
+        on_slow_path: Callable[[], None] | None = None,
     ) -> None:
         """Prepare, on the connection's `leases`.
 
-        `on_change` is told True on becoming leader and False on ceasing to be.
+        `on_change` is told True on becoming leader and False on ceasing to be; `on_slow_path` is
+        told of each renewal for which our own lease had to be read.
         """
         self.leading = False
         self._channel = channel
@@ -151,6 +153,7 @@ class LeaderElection:
         self._timing = timing or Timing()
         self._timing.check()
         self._on_change = on_change
+        self._on_slow_path = on_slow_path
         self._record = Record()
         self._renewed = float("-inf")
         self._lost = ""
@@ -260,6 +263,8 @@ class LeaderElection:
             with contextlib.suppress(errors.Conflict, errors.Gone):
                 await self._hold()
                 return True
+            if self._on_slow_path is not None:
+                self._on_slow_path()
         await self._read()
         mine, now = self._lock.identity, self._clock.monotonic()
         if self._record.held_by_another(mine, now, default=self._timing.lease_duration):

@@ -17,6 +17,7 @@ from snapshotd.kube import connection as connections
 from snapshotd.kube import correlation, resources
 from snapshotd.model import keys, meta, times, wire
 from snapshotd.runtime import clock as clocks
+from snapshotd.telemetry import metrics
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
@@ -38,6 +39,7 @@ class Recorder:
         component: str,
         *,
         clock: clocks.Clock,
+        meters: metrics.Metrics,
         drain: float = 5.0,
     ) -> None:
         """Write as `component`; after `stop` there are `drain` seconds for what is queued."""
@@ -46,6 +48,7 @@ class Recorder:
         self._connection = connection
         self._component = component
         self._clock = clock
+        self._meters = meters.events(component)
         self._drain = drain
         self._correlator = correlation.Correlator()
         self._queue: OrderedDict[correlation.Series, correlation.Entry] = OrderedDict()
@@ -57,13 +60,13 @@ class Recorder:
         """Have an Event written some time soon, or merged, or dropped."""
         found = self._correlator.observe(event, self._clock.now())
         if found is None:
-            self.dropped += 1
+            self._drop(1)
             return
         series, entry = found
         self._queue[series] = entry
         if len(self._queue) > _QUEUED:
             self._queue.popitem(last=False)
-            self.dropped += 1
+            self._drop(1)
         self._more.set()
 
     def stop(self) -> None:
@@ -84,7 +87,11 @@ class Recorder:
                     return
                 self._more = anyio.Event()
                 await self._more.wait()
-        self.dropped += len(self._queue)
+        self._drop(len(self._queue))
+
+    def _drop(self, events: int) -> None:
+        self.dropped += events
+        self._meters.count("dropped", events)
 
     async def _settle(self, entry: correlation.Entry) -> None:
         """Write one Event; one that cannot be written is counted in the next of its series."""
@@ -105,9 +112,11 @@ class Recorder:
                 told = error
                 break
             else:
+                self._meters.count("written")
                 return
             await self._clock.sleep(pause)
         self.failed += 1
+        self._meters.count("failed")
         log.debug("event_not_written", reason=entry.event.reason, error=str(told))
 
     async def _write(self, entry: correlation.Entry) -> None:

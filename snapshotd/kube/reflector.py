@@ -211,6 +211,7 @@ class Reflector:
         self._store.replace(self._scope.kind, objects, _number(version))
         self._version = version
         self._meters.listed(len(objects), self._clock.monotonic() - self._begun)
+        self._meters.heard(self._clock.now())
         self._succeeded()
         self.synced.set()
 
@@ -265,6 +266,7 @@ class Reflector:
         async with self._connection.watches.stream(path, query=query, silence=silence) as stream:
             self._meters.watching()
             while chunk := await self._read(stream):
+                self._meters.heard(self._clock.now())
                 for line in buffer.feed(chunk):  # all of a chunk, before anybody else's turn
                     self._take(line)
         if buffer.rest.strip():

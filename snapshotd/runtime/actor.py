@@ -111,18 +111,19 @@ class Actor(Generic[K]):
 
     async def _work(self) -> None:
         while (key := await self._queue.get()) is not None:
+            reconcile_id = secrets.token_hex(4)
             with structlog.contextvars.bound_contextvars(
-                actor=self.name, key=str(key), reconcile_id=secrets.token_hex(4)
+                actor=self.name, key=str(key), reconcile_id=reconcile_id
             ):
-                await self._handle(key)
+                await self._handle(key, reconcile_id)
 
-    async def _handle(self, key: K) -> None:
+    async def _handle(self, key: K, reconcile_id: str) -> None:
         notes = self.chronicle.begin()
         try:
             end = await self._attempt(key)
         finally:
             seconds = self._queue.done(key)
-        self._meter.settled(end.result, seconds)
+        self._meter.settled(end.result, seconds, reconcile_id=reconcile_id)
         self.chronicle.tell(key, notes, end, seconds)
 
     async def _attempt(self, key: K) -> chronicle.End:

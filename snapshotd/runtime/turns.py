@@ -16,8 +16,9 @@ priorities are three); memory O(keys).
 
 import dataclasses
 import enum
+import functools
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sized
 from typing import Final, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -72,6 +73,13 @@ class Turns(Generic[K]):
         """Say whether the key is due."""
         return key in self._places
 
+    def readings(self) -> dict[str, Callable[[], int]]:
+        """Return, by the name of each priority, what counts its keys: O(tenants) a call."""
+        return {
+            priority.name.lower(): functools.partial(_keys_in, self._rings[priority])
+            for priority in Priority
+        }
+
     def put(self, key: K, place: Place, since: float) -> None:
         """Add a key that is not here, due `since`."""
         self._places[key] = place
@@ -117,3 +125,7 @@ class Turns(Generic[K]):
         if not ring[place.tenant]:
             del ring[place.tenant]
         return since
+
+
+def _keys_in(ring: Mapping[Hashable, Sized]) -> int:
+    return sum(map(len, ring.values()))

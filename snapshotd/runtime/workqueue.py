@@ -93,6 +93,7 @@ class Core(Generic[K]):
         self._backoff = backoff
         self._jitter = jitter
         self._ready: turns.Turns[K] = turns.Turns()
+        self.readings = self._ready.readings()
         self._places: dict[K, turns.Place] = {}  # of keys delayed, or in a hand and due again
         self._delayed: dict[K, _Entry[K]] = {}
         self._heap: list[_Entry[K]] = []
@@ -276,6 +277,7 @@ class WorkQueue(Generic[K]):
             lambda: self._core.unfinished(clock.monotonic()),
             longest=self.longest_in_hand,
         )
+        self._meter.watch_priorities(self._core.readings)
 
     def __len__(self) -> int:
         """Return how many keys are due or delayed, in no hand."""

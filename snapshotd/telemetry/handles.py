@@ -3,11 +3,13 @@
 A handle's children exist, at zero, from the moment it is made; callers never spell a label.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 if TYPE_CHECKING:
-    from prometheus_client import Counter, Histogram
+    from prometheus_client import Counter, Gauge, Histogram
 
     from snapshotd.telemetry.metrics import Metrics
 
@@ -24,6 +26,76 @@ Result: TypeAlias = Literal[
     "crashed",  # a defect of ours
 ]
 WatchEvent: TypeAlias = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]
+EventResult: TypeAlias = Literal["written", "dropped", "failed"]
+OperationName: TypeAlias = Literal["CreateSnapshot", "CreateSnapshotAndReady", "DeleteSnapshot"]
+SnapshotType: TypeAlias = Literal["dynamic", "pre-provisioned"]
+OperationStatus: TypeAlias = Literal["success", "cancel"]
+
+# Shown at zero, so that the first of its kind is an increase already; any other comes when it does
+_USUAL: Final = ("<error>", "403", "404", "409", "422", "429", "500", "503", "504")
+_SUCCESS: Final = {"GET": "200", "POST": "201", "PUT": "200", "PATCH": "200", "DELETE": "200"}
+_METHODS: Final = ("/csi.v1.Controller/CreateSnapshot", "/csi.v1.Controller/DeleteSnapshot")
+_MOST_DRIVERS: Final = 100
+OTHER_DRIVERS: Final = "other"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Operation:
+    """What the reference times: an operation on one snapshot, from first wish to end."""
+
+    driver: str
+    name: OperationName
+    snapshot_type: SnapshotType
+    status: OperationStatus
+
+
+class OperationMetrics:
+    """The reference's `snapshot_controller_operation*`, and how old the oldest one is.
+
+    There are as many drivers as administrators made classes and contents for; beyond a hundred they
+    are `other`.
+    """
+
+    def __init__(self, parent: "Metrics") -> None:
+        """Show no driver before one is known."""
+        self._parent = parent
+        self._drivers: dict[str, dict[Operation, Histogram]] = {}
+
+    def known(self, driver: str) -> None:
+        """Show a driver's operations, at zero until the first of each ends."""
+        self._of(driver)
+
+    def ended(self, operation: Operation, seconds: float) -> None:
+        """Record the end of an operation on a snapshot."""
+        driver, children = self._of(operation.driver)
+        children[dataclasses.replace(operation, driver=driver)].observe(seconds)
+
+    def watch(
+        self, in_flight: Callable[[], float], oldest: Callable[[OperationName], float]
+    ) -> None:
+        """Have the gauges read at each scrape: operations under way, and the oldest's seconds."""
+        self._parent.operations_in_flight.set_function(in_flight)
+        for name in get_args(OperationName):
+            gauge = self._parent.operations_oldest.labels(name)
+            gauge.set_function(functools.partial(oldest, name))
+
+    def _of(self, driver: str) -> tuple[str, dict[Operation, "Histogram"]]:
+        if driver not in self._drivers:
+            if len(self._drivers) >= _MOST_DRIVERS:
+                driver = OTHER_DRIVERS
+            self._drivers.setdefault(driver, self._made(driver))
+        return driver, self._drivers[driver]
+
+    def _made(self, driver: str) -> dict[Operation, "Histogram"]:
+        return {
+            Operation(driver, name, type_, status): self._parent.operations.labels(
+                driver, name, type_, status
+            )
+            for name in get_args(OperationName)
+            for type_ in get_args(SnapshotType)
+            for status in get_args(OperationStatus)
+            if (name, status) != ("DeleteSnapshot", "cancel")
+        }
 
 
 class QueueMetrics:
@@ -66,6 +138,11 @@ class QueueMetrics:
         self._parent.unfinished_work.labels(self._name).set_function(unfinished)
         self._parent.longest_running.labels(self._name).set_function(longest)
 
+    def watch_priorities(self, waiting: Mapping[str, Callable[[], float]]) -> None:
+        """Have the keys due of each priority read at each scrape."""
+        for priority, read in waiting.items():
+            self._parent.queue_waiting.labels(self._name, priority).set_function(read)
+
 
 class ActorMetrics:
     """What became of one actor's reconciles."""
@@ -77,10 +154,11 @@ class ActorMetrics:
         }
         self._seconds = parent.reconcile_seconds.labels(name)
 
-    def settled(self, result: Result, seconds: float) -> None:
-        """Record the end of one reconcile."""
+    def settled(self, result: Result, seconds: float, *, reconcile_id: str = "") -> None:
+        """Record the end of one reconcile; by its id the logs of a slow one are found."""
         self._results[result].inc()
-        self._seconds.observe(seconds)
+        exemplar = {"reconcile_id": reconcile_id} if reconcile_id else None
+        self._seconds.observe(seconds, exemplar)
 
 
 class SweepMetrics:
@@ -103,11 +181,17 @@ class RequestMetrics:
     """client-go's `rest_client_*` for one API server; codes are HTTP's, or `<error>`."""
 
     def __init__(self, parent: "Metrics", host: str) -> None:
-        """Remember the host; children come with the first request of their kind."""
+        """Create the children of the usual answers; others come with the first of their kind."""
         self._parent = parent
         self._host = host
-        self._totals: dict[tuple[str, str], Counter] = {}
-        self._seconds: dict[str, Histogram] = {}
+        self._totals: dict[tuple[str, str], Counter] = {
+            (method, code): parent.requests.labels(code, method, host)
+            for method, success in _SUCCESS.items()
+            for code in (success, *_USUAL)
+        }
+        self._seconds: dict[str, Histogram] = {
+            method: parent.request_seconds.labels(method, host) for method in _SUCCESS
+        }
 
     def answered(self, method: str, code: int | None, seconds: float) -> None:
         """Record one request; no code means that no answer came."""
@@ -124,12 +208,55 @@ class RequestMetrics:
         timer.observe(seconds)
 
 
+class ThrottleMetrics:
+    """The throttles of all connections of the process, added up at each scrape."""
+
+    def __init__(self, *, places: "Gauge", in_use: "Gauge", waiting: "Gauge") -> None:
+        """Read nothing yet: the gauges stand at zero."""
+        self._reads: tuple[list[Callable[[], float]], ...] = ([], [], [])
+        for gauge, reads in zip((places, in_use, waiting), self._reads, strict=True):
+            gauge.set_function(functools.partial(_sum, reads))
+
+    def watch(
+        self,
+        places: Callable[[], float],
+        in_use: Callable[[], float],
+        *,
+        waiting: Callable[[], float],
+    ) -> None:
+        """Add one throttle."""
+        for reads, read in zip(self._reads, (places, in_use, waiting), strict=True):
+            reads.append(read)
+
+
+def _sum(reads: Iterable[Callable[[], float]]) -> float:
+    return sum(read() for read in reads)
+
+
+class EventMetrics:
+    """What became of one component's Kubernetes Events."""
+
+    def __init__(self, parent: "Metrics", component: str) -> None:
+        """Create the children of the component, one for each result."""
+        self._results = {
+            result: parent.event_results.labels(component, result)
+            for result in get_args(EventResult)
+        }
+
+    def count(self, result: EventResult, events: int = 1) -> None:
+        """Count events by what became of them."""
+        self._results[result].inc(events)
+
+
 class ReflectorMetrics:
     """client-go's `reflector_*` of one kind, and the events it delivered by type."""
 
     def __init__(self, parent: "Metrics", name: str) -> None:
         """Create the children of the reflector of the kind called `name`."""
         self._lists = parent.lists.labels(name)
+        self._relists = parent.relists.labels(name)
+        self._heard = parent.reflector_heard.labels(name)
+        self._listed = False
         self._list_seconds = parent.list_seconds.labels(name)
         self._items = parent.list_items.labels(name)
         self._watches = parent.watches.labels(name)
@@ -142,9 +269,16 @@ class ReflectorMetrics:
     def listed(self, items: int, seconds: float) -> None:
         """Record one complete list."""
         self._lists.inc()
+        if self._listed:
+            self._relists.inc()
+        self._listed = True
         self._list_seconds.observe(seconds)
         self._items.set(items)
         self._synced.set(1)
+
+    def heard(self, now: float) -> None:
+        """Note that the server said something, at `now` (seconds since the epoch)."""
+        self._heard.set(now)
 
     def watching(self) -> None:
         """Count a watch that was opened."""
@@ -163,10 +297,13 @@ class CsiMetrics:
     """csi-lib-utils' `csi_sidecar_operations_seconds` for one driver."""
 
     def __init__(self, parent: "Metrics", driver: str) -> None:
-        """Remember the driver; children come with the first call of their kind."""
+        """Create the children of good calls; others come with the first of their kind."""
         self._parent = parent
         self._driver = driver
-        self._calls: dict[tuple[str, str], Histogram] = {}
+        self._calls: dict[tuple[str, str], Histogram] = {
+            (method, "OK"): parent.csi_calls.labels(driver, method, "OK") for method in _METHODS
+        }
+        parent.csi_connected.labels(driver)
 
     def called(self, method: str, code: str, seconds: float) -> None:
         """Record one call: the full gRPC path, and the status code's name such as `OK`."""
@@ -179,3 +316,7 @@ class CsiMetrics:
     def connected(self, *, up: bool) -> None:
         """Say whether the driver can be reached."""
         self._parent.csi_connected.labels(self._driver).set(1 if up else 0)
+
+    def watch_aside(self, aside: Callable[[], float]) -> None:
+        """Have the number of contents that wait for room read at each scrape."""
+        self._parent.csi_aside.labels(self._driver).set_function(aside)

@@ -293,7 +293,9 @@ async def test_what_is_gone_is_gone(writer: writers.Writer) -> None:
 async def test_events_are_taken_and_counted(
     connection: connections.Connection, real_clock: Clock
 ) -> None:
-    recorder = recorders.Recorder(connection, "snapshot-controller", clock=real_clock)
+    recorder = recorders.Recorder(
+        connection, "snapshot-controller", clock=real_clock, meters=metrics.Metrics()
+    )
     about = meta.ObjectReference(
         api_version=names.SNAPSHOT_API, kind="VolumeSnapshotContent", name="c", uid="u"
     )

@@ -10,6 +10,7 @@ from snapshotd.decide import intents
 from snapshotd.kube import connection as connections
 from snapshotd.kube import recorder as recorders
 from snapshotd.model import meta
+from snapshotd.telemetry import metrics
 
 EVENTS = "/api/v1/namespaces/default/events"
 
@@ -29,8 +30,12 @@ def happening(
 
 
 @pytest.fixture
-def recorder(connection: connections.Connection, clock: scripted.Clock) -> recorders.Recorder:
-    return recorders.Recorder(connection, "snapshot-controller", clock=clock, drain=0.2)
+def recorder(
+    connection: connections.Connection, clock: scripted.Clock, meters: metrics.Metrics
+) -> recorders.Recorder:
+    return recorders.Recorder(
+        connection, "snapshot-controller", clock=clock, meters=meters, drain=0.2
+    )
 
 
 def as_port(recorder: recorders.Recorder) -> ports.Recorder:

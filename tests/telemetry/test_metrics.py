@@ -2,6 +2,7 @@ import typing
 
 import prometheus_client
 import pytest
+from prometheus_client.openmetrics import exposition as openmetrics
 
 from snapshotd.telemetry import handles, metrics
 
@@ -38,10 +39,9 @@ def test_the_names_are_those_that_dashboards_know(meters: metrics.Metrics) -> No
 
 
 def test_the_labels_and_buckets_of_the_reference_are_kept(meters: metrics.Metrics) -> None:
-    operation = metrics.Operation("driver", "CreateSnapshot", "dynamic", "success")
-
-    meters.operated(operation, 12.0)
-    meters.in_flight(lambda: 3)
+    operations = meters.operating()
+    operations.ended(handles.Operation("driver", "CreateSnapshot", "dynamic", "success"), 12.0)
+    operations.watch(lambda: 3, lambda _name: 9)
     meters.csi("driver").called("/csi.v1.Controller/CreateSnapshot", "OK", 0.2)
 
     exposed = text(meters)
@@ -119,6 +119,7 @@ def test_one_driver_method_has_one_series_for_each_code(meters: metrics.Metrics)
         for family in meters.registry.collect()
         for sample in family.samples
         if sample.name == "csi_sidecar_operations_seconds_count"
+        and sample.labels["method_name"] == "/csi.v1.Identity/Probe"
     }
     assert counts == {"OK": 2, "ABORTED": 1}
 
@@ -170,3 +171,82 @@ def test_no_series_is_spent_on_creation_times(meters: metrics.Metrics) -> None:
     meters.queue("q").added()
 
     assert "_created" not in text(meters)
+
+
+def test_usual_answers_are_shown_at_zero_so_that_the_first_is_an_increase(
+    meters: metrics.Metrics,
+) -> None:
+    meters.requests_to("h")
+    meters.csi("driver")
+    meters.events("c")
+    meters.elects("lease")
+
+    def value(name: str, /, **labels: str) -> float | None:
+        return meters.registry.get_sample_value(name, labels)
+
+    for code in ("200", "409", "429", "<error>"):
+        assert value("rest_client_requests_total", code=code, method="PATCH", host="h") == 0
+    method = "/csi.v1.Controller/CreateSnapshot"
+    labels = {"driver_name": "driver", "method_name": method, "grpc_status_code": "OK"}
+    assert value("csi_sidecar_operations_seconds_count", **labels) == 0
+    assert value("snapshotd_csi_connected", driver_name="driver") == 0
+    assert value("snapshotd_events_total", component="c", result="dropped") == 0
+    assert value("leader_election_slowpath_total", name="lease") == 0
+    assert value("leader_election_master_status", name="lease") == 0
+    meters.slow_path("lease")
+    assert value("leader_election_slowpath_total", name="lease") == 1
+
+
+def test_only_a_list_after_the_first_is_a_relist(meters: metrics.Metrics) -> None:
+    reflector = meters.reflector("Node")
+
+    def relists() -> float | None:
+        return meters.registry.get_sample_value(
+            "snapshotd_reflector_relists_total", {"name": "Node"}
+        )
+
+    reflector.listed(1, 0.1)
+    assert relists() == 0
+    reflector.listed(1, 0.1)
+    assert relists() == 1
+
+
+def test_the_throttles_of_one_process_are_added_up(meters: metrics.Metrics) -> None:
+    def shown() -> list[float | None]:
+        names = ("places", "in_use", "waiting")
+        read = meters.registry.get_sample_value
+        return [read(f"snapshotd_api_throttle_{each}") for each in names]
+
+    assert shown() == [0, 0, 0]
+    for _ in range(2):
+        meters.throttle().watch(lambda: 20, lambda: 3, waiting=lambda: 1)
+    assert shown() == [40, 6, 2]
+
+
+def test_the_cache_is_counted_at_the_scrape(meters: metrics.Metrics) -> None:
+    counts = {"VolumeSnapshot": 1.0}
+    meters.cached("controller", {"VolumeSnapshot": lambda: counts["VolumeSnapshot"]})
+    counts["VolumeSnapshot"] = 7.0
+    labels = {"role": "controller", "kind": "VolumeSnapshot"}
+    assert meters.registry.get_sample_value("snapshotd_cache_objects", labels) == 7
+
+
+def test_a_reconcile_carries_its_id_where_the_client_takes_exemplars(
+    meters: metrics.Metrics,
+) -> None:
+    meters.actor("binding").settled("done", 0.5, reconcile_id="0badcafe")
+    told = openmetrics.generate_latest(meters.registry).decode()
+    assert ' # {reconcile_id="0badcafe"} 0.5 ' in told
+    assert "0badcafe" not in text(meters)
+
+
+def test_every_metric_is_noted_with_its_labels_and_buckets(meters: metrics.Metrics) -> None:
+    families = {
+        f"{family.name}_total" if family.type == "counter" else family.name: family.type
+        for family in meters.registry.collect()
+        if not family.name.startswith(("process_", "python_"))
+    }
+    assert {each.name: each.type for each in meters.definitions} == families
+    reconcile = next(e for e in meters.definitions if e.name == "snapshotd_reconcile_seconds")
+    assert reconcile.labels == ("actor",)
+    assert reconcile.buckets == metrics.RECONCILE_BUCKETS
