@@ -80,6 +80,9 @@ class Observing:
     metrics_path: str = setting("/metrics", "path of the metrics on --http-endpoint")
     logging_format: str = setting("text", "text, or json")
     verbosity: int = setting(0, "how much to log: 0 changes, 4 decisions, 6 libraries", flag="v")
+    log_level: str = setting(
+        "", "debug, info, warning, or error; wins over -v, and SIGHUP toggles debug at run time"
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

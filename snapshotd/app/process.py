@@ -18,7 +18,7 @@ import structlog
 
 from snapshotd import errors, settings
 from snapshotd.actors import ports, roles
-from snapshotd.app import observing
+from snapshotd.app import hangup, observing
 from snapshotd.kube import connection, lease, recorder, reflector, writer
 from snapshotd.model import keys, wire
 from snapshotd.runtime import actor, clock, lag, store, supervisor, sweep, workqueue
@@ -245,7 +245,7 @@ async def supervise(
     values: settings.Observing, shared: Shared, role: supervisor.Part
 ) -> supervisor.Ending:
     """Run one role to its end, and its HTTP endpoint where there is to be one."""
-    parts = [*serving(values, shared), role]
+    parts = [*hangup.parts(), *serving(values, shared), role]
     return await supervisor.Supervisor(parts).run()
 
 

@@ -131,7 +131,10 @@ def dev(words: Sequence[str]) -> int:
         # The display has the terminal to itself; what the parts log is kept beside the state.
         observing = values.observing
         logging.configure(
-            observing.logging_format, observing.verbosity, file=local.log_file(values)
+            observing.logging_format,
+            observing.verbosity,
+            level=observing.log_level,
+            file=local.log_file(values),
         )
     return _run(values, lambda: local.dev(values))
 
@@ -150,7 +153,11 @@ def _read(made: flags.Parser, group: type[Any], words: Sequence[str]) -> Any:
         raise errors.Misconfigured(
             f"--logging-format {observing.logging_format!r} is neither text nor json"
         )
-    logging.configure(observing.logging_format, observing.verbosity)
+    if observing.log_level not in {"", *logging.LEVELS}:
+        raise errors.Misconfigured(
+            f"--log-level {observing.log_level!r} is none of {', '.join(logging.LEVELS)}"
+        )
+    logging.configure(observing.logging_format, observing.verbosity, level=observing.log_level)
     log = structlog.get_logger(__name__)
     for name, reason in flags.ignored(given).items():
         log.warning("flag_without_effect", flag=f"--{name}", reason=reason)

@@ -2,7 +2,8 @@
 
 Invariants: an event is a constant snake_case word with values beside it; no secret leaves through a
 value's type or name; a traceback appears at debug level only; logging never raises into the work
-that it tells of, and costs one write for all the lines of one turn of the event loop.
+that it tells of, and costs one write for all the lines of one turn of the event loop. The level can
+be changed at any time (`toggle_debug`), and a line below it costs a call that does nothing.
 """
 
 import asyncio
@@ -25,6 +26,13 @@ from snapshotd.model import keys, secrets
 
 Format: TypeAlias = Literal["text", "json"]
 Event: TypeAlias = structlog.typing.EventDict
+
+LEVELS: Final[Mapping[str, int]] = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
 
 _DEBUG_FROM: Final = 4  # the -v of the reference: from here on, what goes on inside
 _LIBRARIES_FROM: Final = 6  # and from here on, what the libraries say when all is well
@@ -88,26 +96,52 @@ class _Libraries(logging.Handler):
         )
 
 
-def configure(rendering: Format, verbosity: int, *, file: BinaryIO | None = None) -> None:
+class _Switch:
+    """The level of this process: one, and it can be changed while loggers are in use.
+
+    Every logger is an instance of `logger`, whose methods are those of structlog's class for the
+    level: one that is off does nothing at all, so nothing is asked at each call.
+    """
+
+    def __init__(self) -> None:
+        self.logger: type[Any] = type(
+            "Logger", (structlog.make_filtering_bound_logger(logging.INFO),), {}
+        )
+        self.usual = self.level = logging.INFO
+
+    def turn(self, level: int) -> None:
+        self.level = level
+        for name, method in vars(structlog.make_filtering_bound_logger(level)).items():
+            if not name.startswith("__"):
+                setattr(self.logger, name, method)
+
+
+_switch: Final = _Switch()
+
+
+def configure(
+    rendering: Format, verbosity: int, *, level: str = "", file: BinaryIO | None = None
+) -> None:
     """Set up the logs of this process, to stderr unless another file is given.
 
-    `verbosity` is the reference's `-v`: info below 4, debug from there on.
+    `verbosity` is the reference's `-v`: info below 4, debug from there on; `level` wins over it and
+    is one of `LEVELS`.
     """
     file = file or sys.stderr.buffer
     sink = Sink(file)
     atexit.register(sink.drain)
-    debug = verbosity >= _DEBUG_FROM
+    usual = logging.DEBUG if verbosity >= _DEBUG_FROM else logging.INFO
+    _switch.usual = LEVELS[level] if level else usual
+    _switch.turn(_switch.usual)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            functools.partial(_describe_exception, with_traceback=debug),
+            _describe_exception,
             _hide_secrets,
             *(_to_text(colours=file.isatty()) if rendering == "text" else _to_json()),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.DEBUG if debug else logging.INFO
-        ),
+        wrapper_class=_switch.logger,
         logger_factory=structlog.BytesLoggerFactory(sink),  # type: ignore[arg-type] # writes, flushes
         cache_logger_on_first_use=True,
     )
@@ -117,6 +151,16 @@ def configure(rendering: Format, verbosity: int, *, file: BinaryIO | None = None
         handlers=[_Libraries()],
         force=True,
     )
+
+
+def toggle_debug() -> str:
+    """Log at debug level from now on, or, if that is so already, as at the start; return which.
+
+    A process that was started at debug level goes to info and back.
+    """
+    other = logging.INFO if _switch.usual == logging.DEBUG else _switch.usual
+    _switch.turn(other if _switch.level == logging.DEBUG else logging.DEBUG)
+    return logging.getLevelName(_switch.level).lower()
 
 
 def _to_json() -> list[structlog.typing.Processor]:
@@ -192,7 +236,7 @@ def _is_secret(name: object) -> bool:
     return any(word in lowered for word in _SECRET_WORDS)
 
 
-def _describe_exception(_logger: Any, _method: str, event: Event, *, with_traceback: bool) -> Event:
+def _describe_exception(_logger: Any, _method: str, event: Event) -> Event:
     """Put an exception's type, text and place into fields; the traceback only where asked for."""
     given = event.pop("exc_info", None)
     if isinstance(given, tuple):
@@ -203,7 +247,7 @@ def _describe_exception(_logger: Any, _method: str, event: Event, *, with_traceb
     event["error_type"] = type(error).__name__
     event.setdefault("error", str(error))
     event["error_at"] = _place(error.__traceback__)
-    if with_traceback:
+    if _switch.level <= logging.DEBUG:
         event["exception"] = "".join(traceback.format_exception(error))
     return event
 

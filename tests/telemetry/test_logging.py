@@ -322,3 +322,56 @@ def test_the_last_lines_are_written_when_the_process_ends() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
 
     assert json.loads(done.stderr)["event"] == "last_words"
+
+
+@pytest.mark.parametrize(
+    ("level", "told"),
+    [
+        ("debug", ["d", "i", "w", "e"]),
+        ("info", ["i", "w", "e"]),
+        ("warning", ["w", "e"]),
+        ("error", ["e"]),
+    ],
+)
+def test_a_level_wins_over_the_verbosity(level: str, told: list[str]) -> None:
+    file = io.BytesIO()
+    logs.configure("json", 0 if level == "debug" else 6, level=level, file=file)
+    log = structlog.get_logger()
+
+    log.debug("d")
+    log.info("i")
+    log.warning("w")
+    log.error("e")
+
+    assert [line["event"] for line in written(file)] == told
+
+
+@pytest.mark.parametrize(
+    ("level", "turns"),
+    [
+        ("info", ["debug", "info", "debug"]),
+        ("error", ["debug", "error", "debug"]),
+        ("debug", ["info", "debug", "info"]),
+    ],
+)
+def test_debug_is_toggled_against_what_was_asked_for(level: str, turns: list[str]) -> None:
+    logs.configure("json", 0, level=level, file=io.BytesIO())
+
+    assert [logs.toggle_debug() for _ in turns] == turns
+
+
+def test_a_logger_that_is_in_use_already_follows_the_level_and_the_tracebacks_do() -> None:
+    file, log = configured()
+    log.info("first")  # from here on the logger is cached
+    log.debug("hidden")
+
+    logs.toggle_debug()
+    assert log.is_enabled_for(logging.DEBUG)
+    log.debug("shown")
+    log.error("x", exc_info=crash())
+    logs.toggle_debug()
+    log.debug("hidden")
+
+    lines = written(file)
+    assert [line["event"] for line in lines] == ["first", "shown", "x"]
+    assert "exception" in lines[2]
