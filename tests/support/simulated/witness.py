@@ -117,7 +117,9 @@ class Witness:
             late = (
                 content.spec.source.volume_handle is not None and uid in self.late | self.orphaned
             )
-            assert late, f"given up, though nobody asked: {content}"
+            # Kept by Retain when its snapshot went, and now to go by Delete: as its owner said last.
+            changed = content.metadata.uid in self.meddled and content.deletion_meant
+            assert late or changed, f"given up, though nobody asked: {content}"
         else:
             assert snapshot.metadata.deleting, f"given up, though {snapshot.key} is to stay"
             self._check_held(snapshot)
