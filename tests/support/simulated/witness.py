@@ -117,7 +117,7 @@ class Witness:
             late = (
                 content.spec.source.volume_handle is not None and uid in self.late | self.orphaned
             )
-            # Kept by Retain when its snapshot went, and now to go by Delete: as its owner said last.
+            # Kept by Retain when its snapshot went, then to go by Delete: as its owner said last.
             changed = content.metadata.uid in self.meddled and content.deletion_meant
             assert late or changed, f"given up, though nobody asked: {content}"
         else:
@@ -176,6 +176,8 @@ class Witness:
         operation = gates.current()
         if operation is None or snapshot.metadata.uid in self.forced:
             return
+        if not any(_uid(each) == snapshot.metadata.uid for each in self.api.all_of(Content)):
+            return  # there is nothing left to fill it from
         for claim, uid in self.filling.items():
             known = claim in operation.known and uid == snapshot.metadata.uid
             assert not known, f"{snapshot.key} is let go while {claim} is being filled"
