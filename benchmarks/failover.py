@@ -13,7 +13,7 @@ import anyio
 
 from benchmarks import client, lives, objects, results, scene, subjects
 
-_NAMESPACE = "failover"
+_NAMESPACE = "benchmark-failover"
 _STANDBY = 3.0  # seconds for the second replica to be there and wait
 _SIGNALS = {"killed": signal.SIGKILL, "stopped": signal.SIGTERM}
 

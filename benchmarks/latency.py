@@ -11,8 +11,8 @@ import anyio
 
 from benchmarks import figures, lives, objects, results, scene, subjects
 
-_FLOOD = "flood"
-_CALM = "calm"
+_FLOOD = "benchmark-flood"
+_CALM = "benchmark-calm"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ async def run(stand: scene.Scene, plan: Plan) -> list[results.Result]:
     await stand.namespace(_CALM, plan.probes)
     if plan.settled:
         claims = max(1, plan.settled // 20)
-        await stand.namespace("settled", claims)
-        await stand.settled("settled", plan.settled, claims)
+        await stand.namespace(scene.SETTLED, claims)
+        await stand.settled(scene.SETTLED, plan.settled, claims)
     found = []
     for number in range(plan.rounds):
         order = plan.subjects if number % 2 == 0 else tuple(reversed(plan.subjects))

@@ -13,7 +13,7 @@ from snapshotd.model import names
 
 JsonObject = client.JsonObject
 
-CLASS = "benchmark"
+CLASS = "snapshotd-benchmark"
 _SNAPSHOT_API = names.SNAPSHOT_API
 
 

@@ -9,7 +9,7 @@ import anyio
 
 from benchmarks import figures, lives, objects, processes, profiling, results, scene, subjects
 
-NAMESPACE = "benchmark"
+NAMESPACE = "benchmark-reconcile"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ async def run(stand: scene.Scene, plan: Plan) -> list[results.Result]:
     await stand.namespace(NAMESPACE, claims)
     if plan.settled:
         shared = max(1, plan.settled // 20)
-        await stand.namespace("settled", shared)
-        await stand.settled("settled", plan.settled, shared)
+        await stand.namespace(scene.SETTLED, shared)
+        await stand.settled(scene.SETTLED, plan.settled, shared)
     found = []
     for count, number, subject in turns(plan):
         stand.show.say(f"{subject.name}: {count} snapshots, round {number + 1} of {plan.rounds}")

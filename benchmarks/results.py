@@ -57,9 +57,18 @@ class Report:
 
 def report(scenario: str, server: str, found: Iterable[Result]) -> Report:
     """Make a report of results that were found just now."""
-    words = ["python", "-m", "benchmarks", *sys.argv[1:]]
+    words = ["python", "-m", "benchmarks", *_repeatable(sys.argv[1:])]
     at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     return Report(scenario, server, shlex.join(words), at, processes.machine(), tuple(found))
+
+
+def _repeatable(words: Sequence[str]) -> list[str]:
+    """Leave out where the results went: it is nobody's business, and no matter."""
+    kept = [each for each in words if not each.startswith("--out=")]
+    if "--out" in kept:
+        at = kept.index("--out")
+        del kept[at : at + 2]
+    return kept
 
 
 def load(path: Path) -> Report:

@@ -22,6 +22,8 @@ from benchmarks import (
     subjects,
 )
 
+SETTLED = "benchmark-settled"  # the namespace of what is there before
+
 _QUIET_WINDOW = 0.5  # seconds
 _QUIET_SHARE = 0.04  # of one core, over the window
 _QUIET_WITHIN = 30.0
@@ -47,6 +49,7 @@ class Scene:
     driver: subjects.Running
     stage: subjects.Stage
     show: progress.Progress
+    namespaces: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def api(self) -> client.Client:
@@ -55,7 +58,7 @@ class Scene:
 
     async def namespace(self, name: str, claims: int) -> str:
         """Make a namespace with this many bound claims."""
-        await self.api.bring("namespaces", "", {"metadata": {"name": name}})
+        await self._own(name)
         with self.show.step(f"{claims} claims in {name}", claims) as made:
 
             async def bring(number: int) -> None:
@@ -64,6 +67,21 @@ class Scene:
 
             await objects.many(bring, claims, self.options.concurrency)
         return name
+
+    async def _own(self, name: str) -> None:
+        """Make a namespace; one that somebody else has is none of ours, for we remove it later."""
+        if name in self.namespaces:
+            return
+        try:
+            await self.api.create("namespaces", "", {"metadata": {"name": name}})
+        except client.Failed as error:
+            if error.status != 409:
+                raise
+            raise subjects.Unusable(
+                f"the cluster has a namespace {name!r} already, and benchmarks remove their own "
+                "when they end: remove it if an interrupted run left it"
+            ) from error
+        self.namespaces.append(name)
 
     async def settled(self, namespace: str, count: int, claims: int) -> None:
         """Make this many ready snapshots over the claims, as a control plane left them."""
@@ -171,6 +189,21 @@ async def opened(options: Options, show: progress.Progress, resync: str) -> Asyn
                 options.server, folder / "server", options.kubeconfig
             ) as server:
                 stage = subjects.Stage(server.kubeconfig, socket, options.logs, resync)
-                yield Scene(options, server, driver, stage, show)
+                stand = Scene(options, server, driver, stage, show)
+                try:
+                    yield stand
+                finally:
+                    await _leave(stand)
         finally:
             driver.stop()
+
+
+async def _leave(stand: Scene) -> None:
+    """Leave a cluster that was given to us as it was; but for the definitions, if it had none."""
+    if stand.server.kind != "kubeconfig":
+        return
+    with anyio.CancelScope(shield=True), anyio.move_on_after(stand.options.patience):
+        for name in dict.fromkeys(stand.namespaces):
+            stand.show.say(f"removing what was made in {name}")
+            await objects.remove(stand.api, name)
+        await stand.api.delete("volumesnapshotclasses", "", objects.CLASS)

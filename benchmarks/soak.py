@@ -10,7 +10,7 @@ import anyio
 
 from benchmarks import figures, lives, objects, processes, results, scene, subjects
 
-_NAMESPACE = "soak"
+_NAMESPACE = "benchmark-soak"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

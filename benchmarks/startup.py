@@ -12,8 +12,8 @@ import anyio
 
 from benchmarks import figures, lives, objects, processes, results, scene, subjects, waiting
 
-_OLD = "settled"
-_NEW = "fresh"
+_OLD = scene.SETTLED
+_NEW = "benchmark-fresh"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
