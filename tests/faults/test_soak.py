@@ -28,7 +28,7 @@ from soak_users import CLAIM, CONTENT, SNAPSHOT, Users
 
 pytestmark = pytest.mark.e2e
 
-SECONDS = float(os.environ.get("SOAK_SECONDS", "110"))  # about two minutes in all
+SECONDS = float(os.environ.get("SOAK_SECONDS", "90"))  # about two minutes in all
 SEED = int(os.environ.get("SOAK_SEED", "1"))
 ROUND = 0.3  # seconds between two looks of the users
 WEATHER = 5.0  # seconds
@@ -183,5 +183,6 @@ def check_that_it_was_a_soak(soak: Soak) -> None:
     everybody = [*soak.cluster.past, *soak.cluster.roles.values()]
     assert [role.who for role in everybody if "Traceback" in role.log()] == []
     assert soak.strikes.surprises == []
+    assert soak.strikes.done["freeze_leader"] > 0
     assert set(Fault) - set(+soak.strikes.struck) == set(), "these never struck"
     assert soak.users.done["take"] >= SECONDS

@@ -15,7 +15,9 @@ from lease_history import tenures
 ROLES: Final = ("controller-a", "controller-b", "sidecar-a", "sidecar-b")
 # For which a role ends by itself: its lease, or a driver that goes while it is met at the start
 _REASONS: Final = re.compile(r"lost the lease|csi-snapshotter: Identity/\w+: UNAVAILABLE")
+_ASKED_FOR: Final = {0, -signal.SIGKILL, -signal.SIGTERM}  # asked twice, a role ends at once
 _SHORT: Final = (faulty.LEASE - faulty.RENEW) / 2 * 0.6  # what the network may take, and some
+_AT_ONCE: Final = 5  # kinds of faults
 _CODES: Final = ("UNAVAILABLE", "INTERNAL", "CANCELLED", "ABORTED", "DEADLINE_EXCEEDED")
 _METHODS: Final = ("CreateSnapshot", "DeleteSnapshot", "ListSnapshots", "GetSnapshot")
 
@@ -31,6 +33,7 @@ class Strikes:
         self._dice = dice
         self._due: list[tuple[float, Callable[[], None]]] = []
         self._plan = Plan()
+        self._deck: list[Fault] = []  # each comes once before any comes again
 
     def keep(self) -> None:
         """Do what is due, and start again each role that has ended, as a kubelet does."""
@@ -43,7 +46,7 @@ class Strikes:
             if role.running:
                 continue
             code = role.end(signal.SIGKILL)
-            if code not in {0, -signal.SIGKILL} and not _REASONS.search(role.log()):
+            if code not in _ASKED_FOR and not _REASONS.search(role.log()):
                 self.surprises.append(f"{role.who} ended with {code}: {role.log()[-2000:]}")
             self._cluster.start(name)
 
@@ -51,8 +54,10 @@ class Strikes:
         """Let other things go wrong from now on."""
         self._count()
         dice = self._dice
-        faults = dice.sample(sorted(Fault, key=lambda each: each.value), k=5)
-        rules = [self._rule(fault) for fault in faults]
+        if len(self._deck) < _AT_ONCE:
+            self._deck += dice.sample(list(Fault), k=len(Fault))
+        rules = [self._rule(fault) for fault in self._deck[:_AT_ONCE]]
+        del self._deck[:_AT_ONCE]
         self._plan = self._cluster.disturb(*rules, seed=dice.randrange(2**30))
         kinds: list[dict[str, Any]] = [
             *({"code": code, "lose_answer": lost} for code in _CODES for lost in (False, True)),
@@ -103,6 +108,8 @@ class Strikes:
                 return Rule(fault, chance=0.05, times=4)
             case Fault.TOO_MANY | Fault.UNAVAILABLE:
                 return Rule(fault, chance=0.1, seconds=dice.choice([0.0, 1.0]))
+            case Fault.TWICE:
+                return Rule(fault, chance=0.5)
             case Fault.CUT | Fault.EXPIRED | Fault.GARBAGE:
                 return Rule(fault, chance=0.03)
             case _:
