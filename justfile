@@ -71,6 +71,10 @@ bench *ARGS:
 bench-micro *ARGS:
     pytest benchmarks/micro --benchmark-columns=median,iqr,ops --benchmark-sort=name {{ARGS}}
 
+# docs/reference/metrics.md, from the code
+metrics-page:
+    python -m snapshotd.telemetry.reference > docs/reference/metrics.md
+
 # the picture of /statusz in docs/, taken anew
 statusz-picture:
     STATUSZ_PICTURE=docs/images/statusz.png pytest -q tests/app/test_observing.py

@@ -235,7 +235,7 @@ def test_a_reconcile_carries_its_id_where_the_client_takes_exemplars(
     meters: metrics.Metrics,
 ) -> None:
     meters.actor("binding").settled("done", 0.5, reconcile_id="0badcafe")
-    told = openmetrics.generate_latest(meters.registry).decode()
+    told = openmetrics.generate_latest(meters.registry).decode()  # type: ignore[no-untyped-call]
     assert ' # {reconcile_id="0badcafe"} 0.5 ' in told
     assert "0badcafe" not in text(meters)
 
