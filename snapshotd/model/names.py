@@ -26,6 +26,7 @@ BEING_CREATED_ANNOTATION = f"{_PREFIX}/volumesnapshot-being-created"
 DELETION_SECRET_NAME = f"{_PREFIX}/deletion-secret-name"
 DELETION_SECRET_NAMESPACE = f"{_PREFIX}/deletion-secret-namespace"
 GROUP_HANDLE_ANNOTATION = "groupsnapshot.storage.k8s.io/volumeGroupSnapshotHandle"
+INFO_LIST_ANNOTATION = "groupsnapshot.storage.kubernetes.io/volume-snapshot-info-list"
 MANAGED_BY_LABEL = f"{_PREFIX}/managed-by"
 # Kubernetes' own, on a claim whose volume an external provisioner has been told to make (the second
 # is its older spelling): nothing is provisioned before it is there.
