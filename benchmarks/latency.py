@@ -32,9 +32,7 @@ async def run(stand: scene.Scene, plan: Plan) -> list[results.Result]:
     await stand.namespace(_FLOOD, plan.count)
     await stand.namespace(_CALM, plan.probes)
     if plan.settled:
-        claims = max(1, plan.settled // 20)
-        await stand.namespace(scene.SETTLED, claims)
-        await stand.settled(scene.SETTLED, plan.settled, claims)
+        await stand.settled(plan.settled)
     found = []
     for number in range(plan.rounds):
         order = plan.subjects if number % 2 == 0 else tuple(reversed(plan.subjects))

@@ -104,7 +104,7 @@ def _requests(told: results.Report) -> drawing.Figure | None:
             base = [low + height for low, height in zip(base, heights, strict=True)]
         panel.set_title(f"requests a snapshot, to {phase}")
         panel.legend(frameon=False, fontsize=6, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    whole.subplots_adjust(wspace=1.2)
+    whole.subplots_adjust(wspace=1.5)
     return whole
 
 

@@ -39,9 +39,7 @@ async def run(stand: scene.Scene, plan: Plan) -> list[results.Result]:
     claims = plan.claims or max(plan.counts)
     await stand.namespace(NAMESPACE, claims)
     if plan.settled:
-        shared = max(1, plan.settled // 20)
-        await stand.namespace(scene.SETTLED, shared)
-        await stand.settled(scene.SETTLED, plan.settled, shared)
+        await stand.settled(plan.settled)
     found = []
     for count, number, subject in turns(plan):
         stand.show.say(f"{subject.name}: {count} snapshots, round {number + 1} of {plan.rounds}")

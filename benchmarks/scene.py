@@ -83,16 +83,21 @@ class Scene:
             ) from error
         self.namespaces.append(name)
 
-    async def settled(self, namespace: str, count: int, claims: int) -> None:
-        """Make this many ready snapshots over the claims, as a control plane left them."""
-        with self.show.step(f"{count} settled snapshots", count) as made:
+    async def settled(self, count: int, *, before: int = 0) -> None:
+        """Have this many ready snapshots, as a control plane left them; `before` are there.
+
+        Claims and volumes are a twentieth of them.
+        """
+        claims = max(1, count // 20)
+        await self.namespace(SETTLED, claims)
+        with self.show.step(f"{count} settled snapshots", count - before) as made:
 
             async def bring(number: int) -> None:
                 claim = objects.claim_name(number % claims)
-                await objects.bring_settled(self.api, namespace, number, claim)
+                await objects.bring_settled(self.api, SETTLED, before + number, claim)
                 made()
 
-            await objects.many(bring, count, self.options.concurrency)
+            await objects.many(bring, count - before, self.options.concurrency)
 
     @contextlib.contextmanager
     def patience(self, what: str) -> Iterator[None]:

@@ -12,7 +12,6 @@ import anyio
 
 from benchmarks import figures, lives, objects, processes, results, scene, subjects, waiting
 
-_OLD = scene.SETTLED
 _NEW = "benchmark-fresh"
 
 
@@ -31,10 +30,10 @@ async def run(stand: scene.Scene, plan: Plan) -> list[results.Result]:
     """Run all rounds, smallest first."""
     await stand.namespace(_NEW, plan.asked)
     found = []
+    there = 0
     for count in sorted(plan.counts):
-        claims = max(1, count // 20)
-        await stand.namespace(_OLD, claims)
-        await stand.settled(_OLD, count, claims)
+        await stand.settled(count, before=there)
+        there = count
         for number in range(plan.rounds):
             order = plan.subjects if number % 2 == 0 else tuple(reversed(plan.subjects))
             for subject in order:
