@@ -83,6 +83,11 @@ class Observing:
     log_level: str = setting(
         "", "debug, info, warning, or error; wins over -v, and SIGHUP toggles debug at run time"
     )
+    tracing: bool = setting(
+        False,
+        "send traces by OTLP over HTTP (extra `otel`); OTEL_EXPORTER_OTLP_ENDPOINT and the other "
+        "variables of OpenTelemetry say where to, and switch it on, too",
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

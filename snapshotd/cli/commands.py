@@ -11,7 +11,7 @@ import structlog
 from snapshotd import errors, settings
 from snapshotd.cli import explaining, flags
 from snapshotd.runtime import supervisor
-from snapshotd.telemetry import logging
+from snapshotd.telemetry import logging, tracing
 
 Run = Callable[[], Awaitable[supervisor.Ending]]
 
@@ -165,7 +165,12 @@ def _read(made: flags.Parser, group: type[Any], words: Sequence[str]) -> Any:
 
 
 def _run(values: Any, run: Run) -> int:
-    ending = anyio.run(run, backend_options=_loop(values.process.event_loop))
+    service = f"snapshotd-{type(values).__name__.lower()}"
+    tracing.configure(service, version(), wanted=values.observing.tracing)
+    try:
+        ending = anyio.run(run, backend_options=_loop(values.process.event_loop))
+    finally:
+        tracing.close()
     if ending.message:
         print(f"snapshotd: {ending.message}", file=sys.stderr)
     return ending.code

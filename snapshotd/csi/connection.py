@@ -25,6 +25,7 @@ from snapshotd import errors
 from snapshotd.csi import errors as codes
 from snapshotd.csi import redaction
 from snapshotd.decide import outcomes
+from snapshotd.telemetry import tracing
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
@@ -114,6 +115,20 @@ class Connection:
         self, name: str, method: Callable[..., Awaitable[T]], request: message.Message
     ) -> T | outcomes.Refusal:
         """Make one call; return its answer, or what the failure was. Never raises a gRPC error."""
+        with tracing.span(f"csi.v1.{name}", client=True) as span:
+            answer = await self._call(name, method, request)
+            # The code alone: a driver's message may repeat a secret
+            code = answer.code if isinstance(answer, outcomes.Refusal) else "OK"
+            if span.on:
+                span.set("rpc.system", "grpc")
+                span.set("rpc.grpc.status_code", code)
+                if code != "OK":
+                    span.failed(code)
+            return answer
+
+    async def _call(
+        self, name: str, method: Callable[..., Awaitable[T]], request: message.Message
+    ) -> T | outcomes.Refusal:
         if log.is_enabled_for(logging.DEBUG):
             log.debug("csi_call", method=name, request=redaction.shown(request))
         began = time.perf_counter()

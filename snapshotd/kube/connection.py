@@ -25,7 +25,7 @@ from snapshotd import errors
 from snapshotd.kube import credentials, fencing, sockets, throttle
 from snapshotd.kube import errors as answers
 from snapshotd.runtime import clock as clocks
-from snapshotd.telemetry import handles, metrics
+from snapshotd.telemetry import handles, metrics, tracing
 
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -146,12 +146,17 @@ class Channel:
         """
         limit = aiohttp.ClientTimeout(total=timeout, sock_connect=_CONNECT_WITHIN)
         request = _Request(method, path, query or {}, limit, body, content_type)
-        answer = await self._attempt(request, timeout)
-        if answer.status == 401 and await self._identity.renew(answer.authorization):
+        with tracing.span(method, client=True) as span:
+            if span.on:
+                span.set("http.request.method", method)
+                span.set("url.path", path)
             answer = await self._attempt(request, timeout)
-        if not 200 <= answer.status < 300:
-            raise _refusal(request, answer)
-        return Response(answer.status, answer.body)
+            if answer.status == 401 and await self._identity.renew(answer.authorization):
+                answer = await self._attempt(request, timeout)
+            span.set("http.response.status_code", answer.status)
+            if not 200 <= answer.status < 300:
+                raise _refusal(request, answer)
+            return Response(answer.status, answer.body)
 
     @asynccontextmanager
     async def stream(
@@ -244,7 +249,7 @@ class Channel:
         authorization = await self._identity.authorization()
         if authorization:
             headers["Authorization"] = authorization
-        return headers
+        return {**headers, **tracing.headers()}
 
 
 class Connection:

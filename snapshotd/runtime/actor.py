@@ -28,7 +28,7 @@ import structlog
 
 from snapshotd import errors
 from snapshotd.runtime import chronicle, failures, turns, workqueue
-from snapshotd.telemetry import handles
+from snapshotd.telemetry import handles, tracing
 from snapshotd.telemetry import metrics as meters
 
 K = TypeVar("K", bound=Hashable)
@@ -112,12 +112,15 @@ class Actor(Generic[K]):
     async def _work(self) -> None:
         while (key := await self._queue.get()) is not None:
             reconcile_id = secrets.token_hex(4)
-            with structlog.contextvars.bound_contextvars(
-                actor=self.name, key=str(key), reconcile_id=reconcile_id
+            with (
+                structlog.contextvars.bound_contextvars(
+                    actor=self.name, key=str(key), reconcile_id=reconcile_id
+                ),
+                tracing.span("reconcile") as span,
             ):
-                await self._handle(key, reconcile_id)
+                await self._handle(key, reconcile_id, span)
 
-    async def _handle(self, key: K, reconcile_id: str) -> None:
+    async def _handle(self, key: K, reconcile_id: str, span: tracing.Span) -> None:
         notes = self.chronicle.begin()
         try:
             end = await self._attempt(key)
@@ -125,6 +128,13 @@ class Actor(Generic[K]):
             seconds = self._queue.done(key)
         self._meter.settled(end.result, seconds, reconcile_id=reconcile_id)
         self.chronicle.tell(key, notes, end, seconds)
+        if span.on:
+            span.set("snapshotd.actor", self.name)
+            span.set("snapshotd.key", str(key))
+            span.set("snapshotd.reconcile_id", reconcile_id)
+            span.set("snapshotd.result", end.result)
+            if end.error:
+                span.failed(end.error)
 
     async def _attempt(self, key: K) -> chronicle.End:
         """Reconcile once and settle the key, whatever happens but our own cancellation."""

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 
 import anyio
+import anyio.abc
 import pytest
 import structlog
 
@@ -34,6 +35,9 @@ async def test_a_hangup_brings_debug_and_the_next_one_takes_it_away() -> None:
     log = structlog.get_logger()
     (part,) = hangup.parts(io.StringIO())
 
+    async def listen(*, task_status: anyio.abc.TaskStatus[None]) -> None:
+        await part.run(task_status)
+
     async def hang_up(times: int) -> None:
         os.kill(os.getpid(), signal.SIGHUP)
         while file.getvalue().count(b"log_level_changed") < times:
@@ -41,7 +45,7 @@ async def test_a_hangup_brings_debug_and_the_next_one_takes_it_away() -> None:
 
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:
-            await group.start(lambda *, task_status: part.run(task_status))
+            await group.start(listen)
             log.debug("before")
             await hang_up(1)
             log.debug("between")

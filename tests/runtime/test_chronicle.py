@@ -5,6 +5,7 @@ from typing import Any
 import anyio
 import pytest
 import structlog
+import traced
 import virtual_time
 
 from snapshotd import errors
@@ -204,3 +205,16 @@ async def test_conflicts_are_no_failures_to_remember(bench: Bench) -> None:
 def test_outside_of_a_reconcile_there_is_nothing_to_note() -> None:
     chronicles.note("x", changed=True)
     chronicles.because("y")
+
+
+async def test_a_reconcile_is_a_span_with_its_key_and_its_end(bench: Bench) -> None:
+    with traced.memory() as kept:
+        await bench.work("j")
+        bench.problem = errors.Unavailable("no answer")
+        await bench.work("k")
+
+    good, bad = kept.get_finished_spans()
+    assert good.attributes
+    assert (good.name, good.attributes["snapshotd.key"]) == ("reconcile", "j")
+    assert (good.attributes["snapshotd.result"], good.status.status_code.name) == ("done", "UNSET")
+    assert (bad.status.status_code.name, bad.status.description) == ("ERROR", "no answer")
