@@ -19,12 +19,13 @@ class Identity(csi_pb2_grpc.IdentityServicer):
         return csi_pb2.GetPluginInfoResponse(name=self._name, vendor_version=self._version)
 
     async def GetPluginCapabilities(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Tell that there is a controller service."""
+        """Tell which services there are beside this one."""
         del request, context
-        type_ = csi_pb2.PluginCapability.Service.CONTROLLER_SERVICE
-        service = csi_pb2.PluginCapability.Service(type=type_)
-        capability = csi_pb2.PluginCapability(service=service)
-        return csi_pb2.GetPluginCapabilitiesResponse(capabilities=[capability])
+        service = csi_pb2.PluginCapability.Service
+        types = (service.CONTROLLER_SERVICE, service.GROUP_CONTROLLER_SERVICE)
+        return csi_pb2.GetPluginCapabilitiesResponse(
+            capabilities=[csi_pb2.PluginCapability(service=service(type=each)) for each in types]
+        )
 
     async def Probe(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Tell that we are ready, as we always are."""

@@ -15,6 +15,8 @@ from snapshotd import errors
 from snapshotd.csi._pb import csi_pb2_grpc
 from snapshotd.devcluster.hostpath import (
     faults,
+    group_service,
+    groups,
     identity,
     interceptor,
     service,
@@ -44,7 +46,10 @@ class HostpathDriver:
         """Take up what the folder holds; raises `Misconfigured` where that cannot be."""
         self._settings = settings
         self.volumes = shelf.Shelf(settings.folder, "volumes")
-        self.snapshots = shelf.Shelf(settings.folder, "snapshots", read_only=True)
+        self.groups = groups.Ledger(settings.folder)
+        self.snapshots = shelf.Shelf(
+            settings.folder, "snapshots", read_only=True, groups=self.groups.handles
+        )
         self.faults = faults.Faults(settings.folder / "faults.json")
 
     async def run(
@@ -77,8 +82,14 @@ class HostpathDriver:
         controller = service.Controller(
             self.volumes, self.snapshots, trouble=self.faults, shop=shop
         )
+        together = group_service.GroupController(
+            group_service.Shelves(self.volumes, self.snapshots, self.groups),
+            trouble=self.faults,
+            shop=shop,
+        )
         csi_pb2_grpc.add_IdentityServicer_to_server(who, server)
         csi_pb2_grpc.add_ControllerServicer_to_server(controller, server)
+        csi_pb2_grpc.add_GroupControllerServicer_to_server(together, server)
 
     def _clear(self, socket: Path) -> None:
         if len(str(socket).encode()) > _LONGEST_PATH:

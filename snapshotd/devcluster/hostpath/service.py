@@ -9,19 +9,17 @@ hold the caller's call open until its deadline, and hide that the work goes on a
 import functools
 import re
 import shutil
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 import msgspec
-from google.protobuf import timestamp_pb2
 
 from snapshotd.csi._pb import csi_pb2, csi_pb2_grpc
-from snapshotd.devcluster.hostpath import copying, faults, shelf, workshop
+from snapshotd.devcluster.hostpath import answers, faults, shelf, workshop
 
-Context = Any  # grpc.aio.ServicerContext, whose type parameters say nothing here
+Context = answers.Context
 
 _CAPABILITIES = (
     "CREATE_DELETE_VOLUME",
@@ -35,15 +33,6 @@ _CAPABILITIES = (
 _MODES = range(1, 6)  # all access modes but those of the capability SINGLE_NODE_MULTI_WRITER
 _DEFAULT_SIZE = 1 << 30  # bytes
 _TOKEN = re.compile(r"(-?[0-9]{1,28})/([0-9a-f]{64})")  # of `shelf.order`
-
-
-async def _fail(context: Context, code: grpc.StatusCode, message: str) -> NoReturn:
-    await context.abort(code, message)
-    raise AssertionError("abort raises")
-
-
-async def _invalid(context: Context, message: str) -> NoReturn:
-    await _fail(context, grpc.StatusCode.INVALID_ARGUMENT, message)
 
 
 class Controller(csi_pb2_grpc.ControllerServicer):
@@ -60,7 +49,7 @@ class Controller(csi_pb2_grpc.ControllerServicer):
         """Serve these; all work on directories is done in the workshop."""
         self._volumes = volumes
         self._snapshots = snapshots
-        self._faults = trouble
+        self._tell = answers.Teller(trouble)
         self._shop = shop
 
     async def ControllerGetCapabilities(self, request: Any, context: Context) -> Any:  # noqa: N802
@@ -87,13 +76,15 @@ class Controller(csi_pb2_grpc.ControllerServicer):
         if found is not None:
             if not _is_like(found, record, request.capacity_range):
                 why = f"volume {request.name} exists with another size, source or parameters"
-                await _fail(context, grpc.StatusCode.ALREADY_EXISTS, why)
+                await answers.fail(context, grpc.StatusCode.ALREADY_EXISTS, why)
             return csi_pb2.CreateVolumeResponse(volume=_volume(found))
         origin = await self._origin(record, context)
         size = await _size(request.capacity_range, origin, context)
         record = msgspec.structs.replace(record, size=size)
         place = self._snapshots if record.source_snapshot else self._volumes
-        made = await self._make(self._volumes, record, _Copy(place, origin) if origin else None)
+        made = await self._make(
+            self._volumes, record, shelf.Copy(place, origin) if origin else None
+        )
         return csi_pb2.CreateVolumeResponse(volume=_volume(made))
 
     async def _origin(self, record: shelf.Record, context: Context) -> shelf.Record | None:
@@ -105,16 +96,16 @@ class Controller(csi_pb2_grpc.ControllerServicer):
         else:
             return None
         if found is None:
-            await _fail(context, grpc.StatusCode.NOT_FOUND, f"source {what} does not exist")
-        if record.source_snapshot and not self._ready(found):
+            await answers.fail(context, grpc.StatusCode.NOT_FOUND, f"source {what} does not exist")
+        if record.source_snapshot and not self._tell.ready(found):
             why = f"snapshot {what} is not ready yet"
-            await _fail(context, grpc.StatusCode.UNAVAILABLE, why)
+            await answers.fail(context, grpc.StatusCode.UNAVAILABLE, why)
         return found
 
     async def DeleteVolume(self, request: Any, context: Context) -> Any:  # noqa: N802
         """Remove a volume; one that does not exist is removed already."""
         if not request.volume_id:
-            await _invalid(context, "volume_id is missing")
+            await answers.invalid(context, "volume_id is missing")
         await self._remove(self._volumes, request.volume_id)
         return csi_pb2.DeleteVolumeResponse()
 
@@ -135,11 +126,11 @@ class Controller(csi_pb2_grpc.ControllerServicer):
     async def ValidateVolumeCapabilities(self, request: Any, context: Context) -> Any:  # noqa: N802
         """Confirm what a directory can be used as, and nothing else."""
         if not request.volume_id or not request.volume_capabilities:
-            await _invalid(context, "volume_id and volume_capabilities are needed")
+            await answers.invalid(context, "volume_id and volume_capabilities are needed")
         await _check_capabilities(request, context)
         if self._volumes.find(request.volume_id) is None:
             why = f"volume {request.volume_id} does not exist"
-            await _fail(context, grpc.StatusCode.NOT_FOUND, why)
+            await answers.fail(context, grpc.StatusCode.NOT_FOUND, why)
         answer = csi_pb2.ValidateVolumeCapabilitiesResponse()
         answer.message = _unsupported(request.volume_capabilities)
         if not answer.message:
@@ -154,25 +145,32 @@ class Controller(csi_pb2_grpc.ControllerServicer):
         """
         if not request.name or not request.source_volume_id:
             missing = "source_volume_id" if request.name else "name"
-            await _invalid(context, f"{missing} is missing")
+            await answers.invalid(context, f"{missing} is missing")
         found = self._snapshots.named(request.name)
         if found is not None:
             if found.source_volume != request.source_volume_id:
                 why = f"snapshot {request.name} exists, of volume {found.source_volume}"
-                await _fail(context, grpc.StatusCode.ALREADY_EXISTS, why)
-            return csi_pb2.CreateSnapshotResponse(snapshot=self._snapshot(found))
+                await answers.fail(context, grpc.StatusCode.ALREADY_EXISTS, why)
+            return csi_pb2.CreateSnapshotResponse(snapshot=self._tell.snapshot(found))
         volume = self._volumes.find(request.source_volume_id)
         if volume is None:
             why = f"volume {request.source_volume_id} does not exist"
-            await _fail(context, grpc.StatusCode.NOT_FOUND, why)
+            await answers.fail(context, grpc.StatusCode.NOT_FOUND, why)
         record = shelf.Record("", request.name, size=volume.size, source_volume=volume.handle)
-        made = await self._make(self._snapshots, record, _Copy(self._volumes, volume))
-        return csi_pb2.CreateSnapshotResponse(snapshot=self._snapshot(made))
+        made = await self._make(self._snapshots, record, shelf.Copy(self._volumes, volume))
+        return csi_pb2.CreateSnapshotResponse(snapshot=self._tell.snapshot(made))
 
     async def DeleteSnapshot(self, request: Any, context: Context) -> Any:  # noqa: N802
-        """Remove a snapshot; one that does not exist is removed already."""
+        """Remove a snapshot; one that does not exist is removed already.
+
+        A member of a group is not one by itself (CSI spec, "DeleteSnapshot Errors").
+        """
         if not request.snapshot_id:
-            await _invalid(context, "snapshot_id is missing")
+            await answers.invalid(context, "snapshot_id is missing")
+        found = self._snapshots.find(request.snapshot_id)
+        if found is not None and found.group:
+            why = f"snapshot {found.handle} is of group {found.group}: it goes with its group"
+            await answers.invalid(context, why)
         await self._remove(self._snapshots, request.snapshot_id)
         return csi_pb2.DeleteSnapshotResponse()
 
@@ -187,28 +185,28 @@ class Controller(csi_pb2_grpc.ControllerServicer):
         found = [each for each in found if wanted in {"", each.source_volume}]
         page, token = await _page(found, request, context)
         entry = csi_pb2.ListSnapshotsResponse.Entry
-        entries = [entry(snapshot=self._snapshot(each)) for each in page]
+        entries = [entry(snapshot=self._tell.snapshot(each)) for each in page]
         return csi_pb2.ListSnapshotsResponse(entries=entries, next_token=token)
 
     async def GetSnapshot(self, request: Any, context: Context) -> Any:  # noqa: N802
         """Tell of one snapshot."""
         if not request.snapshot_id:
-            await _invalid(context, "snapshot_id is missing")
+            await answers.invalid(context, "snapshot_id is missing")
         found = self._snapshots.find(request.snapshot_id)
         if found is None:
             why = f"snapshot {request.snapshot_id} does not exist"
-            await _fail(context, grpc.StatusCode.NOT_FOUND, why)
-        return csi_pb2.GetSnapshotResponse(snapshot=self._snapshot(found))
+            await answers.fail(context, grpc.StatusCode.NOT_FOUND, why)
+        return csi_pb2.GetSnapshotResponse(snapshot=self._tell.snapshot(found))
 
     async def _make(
-        self, place: shelf.Shelf, record: shelf.Record, copy: "_Copy | None"
+        self, place: shelf.Shelf, record: shelf.Record, copy: shelf.Copy | None
     ) -> shelf.Record:
         fill = Path.mkdir if copy is None else copy.fill
         job = workshop.Job(
-            f"{place.sort} {record.name}",
+            (f"{place.sort} {record.name}",),
             functools.partial(place.make, record, fill),
             place.admit,
-            reads="" if copy is None else str(copy.tree),
+            reads=() if copy is None else (str(copy.tree),),
         )
         return await self._shop.do(job)
 
@@ -217,63 +215,37 @@ class Controller(csi_pb2_grpc.ControllerServicer):
         if record is not None:
             tree = str(place.path(handle))
             work = functools.partial(place.remove, record)
-            await self._shop.do(workshop.Job(tree, work, place.dismiss))
-
-    def _ready(self, record: shelf.Record) -> bool:
-        """Say whether a snapshot is as old as it is to be; one put there by hand always is."""
-        wait = self._faults.current().ready_after
-        return not wait or not record.name or time.time_ns() >= record.created + int(wait * 1e9)
-
-    def _snapshot(self, record: shelf.Record) -> csi_pb2.Snapshot:
-        seconds, nanos = divmod(record.created, 1_000_000_000)
-        return csi_pb2.Snapshot(
-            snapshot_id=record.handle,
-            source_volume_id=record.source_volume,
-            size_bytes=record.size,
-            creation_time=timestamp_pb2.Timestamp(seconds=seconds, nanos=nanos),
-            ready_to_use=self._ready(record),
-        )
-
-
-class _Copy:
-    """What a new thing is filled from."""
-
-    def __init__(self, place: shelf.Shelf, origin: shelf.Record) -> None:
-        self.tree = place.path(origin.handle)
-        self._write_bits = origin.write_bits
-
-    def fill(self, folder: Path) -> None:
-        copying.copy_tree(self.tree, folder)
-        if self._write_bits is not None:
-            copying.unprotect(folder, self._write_bits)
+            await self._shop.do(workshop.Job((tree,), work, place.dismiss))
 
 
 async def _check_new_volume(request: Any, context: Context) -> None:
     if not request.name or not request.volume_capabilities:
         missing = "volume_capabilities" if request.name else "name"
-        await _invalid(context, f"{missing} is missing")
+        await answers.invalid(context, f"{missing} is missing")
     await _check_capabilities(request, context)
     if why := _unsupported(request.volume_capabilities):
-        await _invalid(context, why)
+        await answers.invalid(context, why)
     unsupported = {"accessibility_requirements", "mutable_parameters"}  # we tell no such capability
     for field, _ in request.ListFields():
         if field.name in unsupported:
-            await _invalid(context, f"{field.name} is not supported")
+            await answers.invalid(context, f"{field.name} is not supported")
     source = request.volume_content_source
     if request.HasField("volume_content_source") and not (
         source.snapshot.snapshot_id or source.volume.volume_id
     ):
-        await _invalid(context, "volume_content_source names no source")
+        await answers.invalid(context, "volume_content_source names no source")
     wanted = request.capacity_range
     if wanted.required_bytes < 0 or wanted.limit_bytes < 0:
-        await _invalid(context, "capacity_range is negative")
+        await answers.invalid(context, "capacity_range is negative")
 
 
 async def _check_capabilities(request: Any, context: Context) -> None:
     """Refuse volume capabilities that lack what each must have (CSI spec, `VolumeCapability`)."""
     for each in request.volume_capabilities:
         if not each.WhichOneof("access_type") or not each.access_mode.mode:
-            await _invalid(context, "a volume capability needs an access_type and an access_mode")
+            await answers.invalid(
+                context, "a volume capability needs an access_type and an access_mode"
+            )
 
 
 def _unsupported(capabilities: Sequence[Any]) -> str:
@@ -293,7 +265,7 @@ async def _size(wanted: Any, origin: shelf.Record | None, context: Context) -> i
         size = min(size, wanted.limit_bytes)
     if size < max(least, wanted.required_bytes):
         why = f"{size} bytes are too few: at least {max(least, wanted.required_bytes)} are needed"
-        await _fail(context, grpc.StatusCode.OUT_OF_RANGE, why)
+        await answers.fail(context, grpc.StatusCode.OUT_OF_RANGE, why)
     return size
 
 
@@ -315,12 +287,12 @@ async def _page(
     meanwhile, and no page repeats what another held.
     """
     if request.max_entries < 0:
-        await _invalid(context, "max_entries is negative")
+        await answers.invalid(context, "max_entries is negative")
     rest = found
     if request.starting_token:
         parts = _TOKEN.fullmatch(request.starting_token)
         if parts is None:
-            await _fail(context, grpc.StatusCode.ABORTED, "starting_token is none of ours")
+            await answers.fail(context, grpc.StatusCode.ABORTED, "starting_token is none of ours")
         after = (int(parts[1]), parts[2])
         rest = [each for each in found if shelf.order(each) > after]
     page = rest[: request.max_entries or None]

@@ -8,15 +8,18 @@ Below the data folder:
 
 A thing is made in `staging`, written down, and then renamed into its place: the rename is what
 makes it exist. A folder that somebody put into `volumes` or `snapshots` by hand is taken as it is;
-one that somebody removed by hand is gone.
+one that somebody removed by hand is gone. Members of a group exist for as long as the group is
+written down (`groups`), wherever their folders are.
 """
 
+import dataclasses
 import hashlib
 import os
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import msgspec
@@ -41,15 +44,35 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     source_snapshot: str = ""
     parameters: dict[str, str] = {}
     write_bits: dict[str, int] | None = None
+    group: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class New:
+    """A thing to be made: `fill` makes its folder."""
+
+    record: Record
+    fill: Callable[[Path], None]
 
 
 class Shelf:
-    """All things of one sort: volumes, or snapshots; files of those made `read_only` are so."""
+    """All things of one sort: volumes, or snapshots; files of those made `read_only` are so.
 
-    def __init__(self, root: Path, sort: str, *, read_only: bool = False) -> None:
+    `groups` holds the handles of the groups there are now: members of others do not exist.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        sort: str,
+        *,
+        read_only: bool = False,
+        groups: AbstractSet[str] = frozenset(),
+    ) -> None:
         """Take up what is there, sweep what was left half made; raises `Misconfigured`."""
         self.sort = sort
         self._read_only = read_only
+        self._groups = groups
         self._trees = root / sort
         self._state = root / "state" / sort
         self._staging = root / "staging" / sort
@@ -63,8 +86,7 @@ class Shelf:
             for half_written in self._state.glob("*.new"):
                 half_written.unlink()
             for path in self._state.glob("*.json"):
-                if self._read(path.stem) and not self._is_tree(path.stem):
-                    path.unlink()  # written down, never renamed into place
+                self._sweep(path.stem)
             self.all()
         except OSError as error:
             raise errors.Misconfigured(
@@ -87,9 +109,10 @@ class Shelf:
             if record is not None:
                 self.dismiss(record)
             return None
-        if record is None:
-            record = self._read(handle) or self._adopt(handle)
-            self.admit(record)
+        record = record or self._read(handle) or self._adopt(handle)
+        if not self._counts(record):
+            return None
+        self.admit(record)
         return record
 
     def all(self) -> list[Record]:
@@ -99,19 +122,34 @@ class Shelf:
 
     def make(self, record: Record, fill: Callable[[Path], None]) -> Record:
         """Make a thing: `fill` makes its folder. Long: call it in a thread, then `admit`."""
-        made = msgspec.structs.replace(record, handle=str(uuid.uuid4()), created=time.time_ns())
-        unfinished = self._staging / made.handle
+        [made] = self.make_together([New(record, fill)], lambda _: None)
+        return made
+
+    def make_together(
+        self, wanted: Sequence[New], commit: Callable[[Sequence[Record]], None]
+    ) -> list[Record]:
+        """Make several things of one moment, all of them or none. Long: as `make`.
+
+        The folders are filled one right after the other, and nothing is written meanwhile; once
+        all stand in their places, `commit` is called, and what it raises undoes everything.
+        """
+        now = time.time_ns()
+        made = [
+            msgspec.structs.replace(each.record, handle=str(uuid.uuid4()), created=now)
+            for each in wanted
+        ]
         try:
-            fill(unfinished)
-            if self._read_only:
-                bits = copying.protect(unfinished)
-                made = msgspec.structs.replace(made, write_bits=bits)
-            self._save(made)
-            unfinished.rename(self._trees / made.handle)
+            for record, each in zip(made, wanted, strict=True):
+                each.fill(self._staging / record.handle)
+            made = [self._write_down(record) for record in made]
+            for record in made:
+                (self._staging / record.handle).rename(self._trees / record.handle)
+            copying.sync(self._trees)
+            commit(made)
         except BaseException:
-            copying.remove_tree(unfinished)
+            for record in made:
+                self._undo(record)
             raise
-        copying.sync(self._trees)
         return made
 
     def admit(self, made: Record) -> None:
@@ -138,6 +176,32 @@ class Shelf:
         if record.name in self._by_name and self._by_name[record.name].handle == record.handle:
             del self._by_name[record.name]
 
+    def _counts(self, record: Record) -> bool:
+        """Say whether a thing whose folder is there exists: a member does while its group does."""
+        return not record.group or record.group in self._groups
+
+    def _sweep(self, handle: str) -> None:
+        """Remove what was written down and never came to be, or whose group is gone."""
+        record = self._read(handle)
+        if record is None or (self._is_tree(handle) and self._counts(record)):
+            return
+        if self._is_tree(handle):
+            self.remove(record)
+        (self._state / f"{handle}.json").unlink(missing_ok=True)
+
+    def _write_down(self, made: Record) -> Record:
+        if self._read_only:
+            bits = copying.protect(self._staging / made.handle)
+            made = msgspec.structs.replace(made, write_bits=bits)
+        self._save(made)
+        return made
+
+    def _undo(self, made: Record) -> None:
+        copying.remove_tree(self._staging / made.handle)
+        if self._is_tree(made.handle):
+            self.remove(made)
+        (self._state / f"{made.handle}.json").unlink(missing_ok=True)
+
     def _is_tree(self, handle: str) -> bool:
         tree = self._trees / handle
         return bool(_HANDLE.fullmatch(handle)) and tree.is_dir() and not tree.is_symlink()
@@ -162,14 +226,33 @@ class Shelf:
             ) from error
 
     def _save(self, record: Record) -> None:
-        path = self._state / f"{record.handle}.json"
-        unfinished = path.with_suffix(".new")
-        with unfinished.open("wb") as out:
-            out.write(msgspec.json.encode(record))
-            out.flush()
-            os.fsync(out.fileno())
-        unfinished.rename(path)
-        copying.sync(self._state)
+        save(self._state / f"{record.handle}.json", record)
+
+
+class Copy:
+    """What a new thing is filled from: another, with the write bits that it was made with."""
+
+    def __init__(self, place: Shelf, origin: Record) -> None:
+        """Copy this thing, which stands in this place."""
+        self.tree = place.path(origin.handle)
+        self._write_bits = origin.write_bits
+
+    def fill(self, folder: Path) -> None:
+        """Make the folder."""
+        copying.copy_tree(self.tree, folder)
+        if self._write_bits is not None:
+            copying.unprotect(folder, self._write_bits)
+
+
+def save(path: Path, record: msgspec.Struct) -> None:
+    """Write a file that is there whole or not at all, whenever we are killed."""
+    unfinished = path.with_suffix(".new")
+    with unfinished.open("wb") as out:
+        out.write(msgspec.json.encode(record))
+        out.flush()
+        os.fsync(out.fileno())
+    unfinished.rename(path)
+    copying.sync(path.parent)
 
 
 def order(record: Record) -> tuple[int, str]:

@@ -28,14 +28,14 @@ class Busy(Exception):
 class Job(Generic[T]):
     """Blocking work for a thread, and `keep`, which takes note of its result in the loop.
 
-    `changes` names what nobody else may touch meanwhile; `reads`, '' for nothing, what others may
-    read but not change.
+    `changes` names what nobody else may touch meanwhile; `reads` what others may read but not
+    change.
     """
 
-    changes: str
+    changes: tuple[str, ...]
     work: Callable[[], T]
     keep: Callable[[T], None]
-    reads: str = ""
+    reads: tuple[str, ...] = ()
 
 
 class _Ticket(Generic[T]):
@@ -59,12 +59,11 @@ class Workshop:
 
     async def do(self, job: Job[T]) -> T:
         """Do a job; raises `Busy`, or what the work raised. Cancelling it leaves the job to end."""
-        if job.changes in self._changed or self._read[job.changes]:
-            raise Busy(job.changes)
-        if job.reads in self._changed:
-            raise Busy(job.reads)
-        self._changed.add(job.changes)
-        self._read[job.reads] += bool(job.reads)
+        for thing in (*job.changes, *job.reads):
+            if thing in self._changed or (thing in job.changes and self._read[thing]):
+                raise Busy(thing)
+        self._changed.update(job.changes)
+        self._read.update(job.reads)
         ticket = _Ticket[T]()
         self._group.start_soon(self._finish, job, ticket)
         try:
@@ -84,8 +83,8 @@ class Workshop:
         except Exception as error:  # noqa: BLE001 - the caller's to judge
             ticket.error = error
             if not ticket.awaited:
-                log.warning("work_failed_unseen", of=job.changes, error=str(error))
+                log.warning("work_failed_unseen", of=job.changes[0], error=str(error))
         finally:
-            self._changed.discard(job.changes)
-            self._read[job.reads] -= bool(job.reads)
+            self._changed.difference_update(job.changes)
+            self._read.subtract(job.reads)
             ticket.ended.set()

@@ -22,6 +22,7 @@ class Client:
         self.folder = folder
         self.channel = channel
         self.stub: Any = csi_pb2_grpc.ControllerStub(channel)
+        self.together: Any = csi_pb2_grpc.GroupControllerStub(channel)
         self.identity: Any = csi_pb2_grpc.IdentityStub(channel)
 
     async def volume(self, name: str = "vol", snapshot: str = "") -> str:
@@ -42,6 +43,11 @@ class Client:
 
     def tree(self, sort: str, handle: str) -> Path:
         return self.folder / sort / handle
+
+    def left(self) -> set[Path]:
+        """Return all that is kept of snapshots and groups."""
+        places = ("snapshots", "state/snapshots", "state/groups", "staging/snapshots")
+        return {path for place in places for path in (self.folder / place).iterdir()}
 
     async def refused(self, call: Any, request: Any) -> grpc.StatusCode:
         with pytest.raises(grpc.aio.AioRpcError) as error:

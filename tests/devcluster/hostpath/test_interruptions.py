@@ -126,7 +126,7 @@ async def test_a_full_disk_is_an_answer(running: Callable[..., Any], tmp_path: P
 async def test_a_job_goes_on_when_nobody_waits_for_it_any_more() -> None:
     go = threading.Event()
     kept: list[str] = []
-    job = workshop.Job("snap", lambda: str(go.wait(30)), kept.append, reads="tree")
+    job = workshop.Job(("snap",), lambda: str(go.wait(30)), kept.append, reads=("tree",))
     async with anyio.create_task_group() as group:
         shop = workshop.Workshop(group)
         with anyio.move_on_after(0.02) as scope:
@@ -134,9 +134,9 @@ async def test_a_job_goes_on_when_nobody_waits_for_it_any_more() -> None:
         assert scope.cancelled_caught
         for changes in ("snap", "tree"):
             with pytest.raises(workshop.Busy, match=changes):
-                await shop.do(workshop.Job(changes, lambda: "", kept.append))
+                await shop.do(workshop.Job((changes,), lambda: "", kept.append))
         with pytest.raises(workshop.Busy, match="snap"):
-            await shop.do(workshop.Job("other", lambda: "", kept.append, reads="snap"))
+            await shop.do(workshop.Job(("other",), lambda: "", kept.append, reads=("snap",)))
         go.set()
     assert kept == ["True"]
 
