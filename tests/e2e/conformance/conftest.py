@@ -52,7 +52,7 @@ async def cluster(request: pytest.FixtureRequest) -> AsyncIterator[api.Api]:
     async with anyio.create_task_group() as group:
         await group.start(serving.run)
         async with api.Api(serving.url, serving.token) as client:
-            for path in sorted(CRDS.glob("snapshot*.yaml")):
+            for path in sorted(CRDS.glob("*snapshot*.yaml")):
                 definition = yaml.safe_load(path.read_text())
                 await client.create(
                     "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition
