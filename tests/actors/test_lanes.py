@@ -312,3 +312,11 @@ def test_who_only_waits_is_served_in_the_order_of_asking(order: random.Random) -
         if bench.woken and bench.woken[-1] != each:
             assert bench.enter(bench.woken[-1])
     assert bench.woken == asked[1:]
+
+
+def test_who_is_aside_is_counted(bench: Bench) -> None:
+    for who in (A, B, C):
+        bench.enter(who)
+    assert len(bench.lanes) == 2
+    bench.leave(A)
+    assert len(bench.lanes) == 1

@@ -440,3 +440,25 @@ def test_times_that_let_two_lead_are_refused(timing: lease.Timing) -> None:
 
 def test_two_processes_of_a_host_are_told_apart() -> None:
     assert lease.identity() != lease.identity()
+
+
+async def test_a_renewal_that_has_to_read_the_lease_first_is_told() -> None:
+    api = Leases()
+    lock = lease.Lock("kube-system", "snapshot-controller-leader", "a")
+    told: list[float] = []
+    election = lease.LeaderElection(
+        api,
+        lock,
+        clock=virtual_time.VirtualClock(),
+        on_slow_path=lambda: told.append(anyio.current_time()),
+    )
+    reign = Reign(30)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(election.run, reign)
+        await reign.began.wait()
+        await anyio.sleep(10)
+        assert told == []  # a renewal is one write, and taking the lease is none of one's own
+        assert api.lease is not None
+        api.store({**api.lease, "metadata": {**api.lease["metadata"], "labels": {"a": "b"}}})
+    assert len(told) == 1

@@ -244,3 +244,24 @@ async def test_long_words_are_cut(server: scripted.Server, recorder: recorders.R
     body = server.seen[0].body
     assert len(body["message"].encode()) == 1024
     assert len(body["metadata"]["name"]) == 253
+
+
+async def test_what_becomes_of_events_is_counted(
+    server: scripted.Server, recorder: recorders.Recorder, meters: metrics.Metrics
+) -> None:
+    server.reply(201)
+    server.reply(403)
+    for number in range(1003):
+        recorder.announce(happening(name=f"s{number}"))
+
+    async with running(recorder):
+        await server.idle.wait()  # it wrote one, failed with one, and the server hangs
+
+    def counted(result: str) -> float | None:
+        labels = {"component": "snapshot-controller", "result": result}
+        return meters.registry.get_sample_value("snapshotd_events_total", labels)
+
+    assert counted("written") == 1
+    assert counted("failed") == recorder.failed == 1
+    assert counted("dropped") == recorder.dropped
+    assert recorder.dropped >= 1000

@@ -396,8 +396,12 @@ async def test_what_happens_is_counted(
 ) -> None:
     server.reply(200, scripted.listing(5, scripted.claim("a", 1)))
     server.stream(scripted.event("ADDED", scripted.claim("b", 6)) + scripted.bookmark(7))
+    labels = {"name": str(CLAIM)}
+    heard = "snapshotd_reflector_last_heard_timestamp_seconds"
+    made = make()
+    assert meters.registry.get_sample_value(heard, labels) == 0
 
-    await reflecting.until_idle(server, make())
+    await reflecting.until_idle(server, made)
 
     def value(name: str, **labels: str) -> float | None:
         return meters.registry.get_sample_value(name, {"name": str(CLAIM), **labels})
@@ -409,3 +413,5 @@ async def test_what_happens_is_counted(
     assert value("snapshotd_reflector_events_total", type="BOOKMARK") == 1
     assert value("snapshotd_reflector_failures_total") == 1  # it ended at once
     assert value("snapshotd_reflector_synced") == 1
+    assert value("snapshotd_reflector_relists_total") == 0
+    assert value(heard) == pytest.approx(scripted.Clock().now(), abs=60)

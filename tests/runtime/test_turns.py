@@ -174,3 +174,22 @@ def test_a_place_is_as_urgent_as_the_more_urgent_of_two() -> None:
     assert red.ahead(blue) == Place(Priority.REQUEST, "red")
     assert blue.ahead(red) is blue
     assert turns.Place() == Place(Priority.REQUEST, None)
+
+
+def test_the_keys_of_each_priority_can_be_counted() -> None:
+    due: Turns[str] = Turns()
+    counts = due.readings()
+    for key, priority, tenant in (
+        ("a", Priority.REQUEST, "red"),
+        ("b", Priority.BACKLOG, "red"),
+        ("c", Priority.BACKLOG, "blue"),
+        ("d", Priority.BACKLOG, "blue"),
+    ):
+        due.put(key, Place(priority, tenant), 0.0)
+
+    def counted() -> dict[str, int]:
+        return {name: count() for name, count in counts.items()}
+
+    assert counted() == {"request": 1, "retry": 0, "backlog": 3}
+    due.hurry("d", Place(Priority.RETRY, "blue"))
+    assert counted() == {"request": 1, "retry": 1, "backlog": 2}
