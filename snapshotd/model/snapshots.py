@@ -29,6 +29,10 @@ class VolumeSnapshotSpec(meta.Model, frozen=True, gc=False):
     source: VolumeSnapshotSource
     volume_snapshot_class_name: str | None = None
 
+    def __post_init__(self) -> None:
+        """Share the class's name."""
+        meta.share(self, "volume_snapshot_class_name")
+
 
 class VolumeSnapshotStatus(meta.Model, frozen=True, gc=False):
     """What is so; `restore_size` is a Quantity (text, or a plain number of bytes)."""
@@ -82,6 +86,11 @@ class VolumeSnapshotContentSpec(meta.Model, frozen=True, gc=False):
     volume_snapshot_ref: meta.ObjectReference
     volume_snapshot_class_name: str | None = None
     source_volume_mode: str | None = None
+
+    def __post_init__(self) -> None:
+        """Share what many contents have in common."""
+        shared = ("deletion_policy", "driver", "volume_snapshot_class_name", "source_volume_mode")
+        meta.share(self, *shared)
 
 
 class VolumeSnapshotContentStatus(meta.Model, frozen=True, gc=False):
