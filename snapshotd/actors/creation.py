@@ -16,6 +16,14 @@ from snapshotd.runtime import store as caches
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
 
+_Question = tuple[str, bool]
+
+
+def _question(content: snapshots.VolumeSnapshotContent) -> _Question:
+    """Return what an answer must be about to count: this incarnation, and its making or its end."""
+    return content.metadata.uid, content.metadata.deleting
+
+
 class ContentActor:
     """Cuts, polls and deletes the snapshots of one driver, one content at a time."""
 
@@ -62,14 +70,14 @@ class ContentActor:
     async def _settled(self, key: keys.Key) -> actor.Verdict:
         call: intents.Call | None = None
         answer: outcomes.Answer | None = None
-        deleting = False
+        about: _Question | None = None
         for _ in range(perform.MOST_ROUNDS):
             view = self._view(key, call, answer)
-            if view is not None and view.content.metadata.deleting and not deleting:
-                view = self._view(key)  # what creation was answered is not what deletion asks
+            if view is not None and _question(view.content) != about:
+                view = self._view(key)  # the answer was to another question
             if view is None:
                 return actor.Verdict()
-            deleting = view.content.metadata.deleting
+            about = _question(view.content)
             decision = self._decide(view)
             chronicle.because(decision.why)
             call = None

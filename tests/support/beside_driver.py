@@ -56,14 +56,19 @@ class Clock:
 
 
 class Points:
-    """The moments before and after each write and call; the process may die at one of them."""
+    """The moments before and after each write and call; the process may die at one of them.
+
+    `meanwhile` is what others do at the first of these moments.
+    """
 
     def __init__(self) -> None:
+        self.meanwhile: dict[str, Callable[[], None]] = {}
         self.passed: list[str] = []
         self.dies_at: int | None = None
 
     def pass_by(self, what: str) -> None:
         self.passed.append(what)
+        self.meanwhile.pop(what, lambda: None)()
         if self.dies_at == len(self.passed) - 1:
             self.dies_at = None
             raise simulated.Crash(what)

@@ -3,8 +3,11 @@
 import objects
 import pytest
 from beside_driver import CONTENT, Story
+from scripted_driver import LISTS
 
 from snapshotd.model import names, snapshots
+
+GIVEN = snapshots.content_key("content")
 
 
 @pytest.mark.parametrize("deleting", [False, True])
@@ -83,6 +86,32 @@ async def test_a_content_of_the_same_name_is_another_snapshot(story: Story) -> N
     )
     assert story.content().ready
     assert story.driver.made == ["snapshot-uid-1", "snapshot-uid-1b"]
+
+
+async def test_an_answer_is_not_taken_for_one_about_another_content_of_the_name(
+    story: Story,
+) -> None:
+    """The name was torn away and taken again while the driver was being asked."""
+    story.driver.keep("first")
+    story.driver.keep("second")
+    story.driver.able.append(LISTS)
+    await story.start()
+
+    def replaced() -> None:
+        story.api.put(objects.changed(story.content(GIVEN), metadata__finalizers=()))
+        story.api.delete(GIVEN)
+        story.api.put(given("second", uid="uid-2b"))
+        story.deliver()
+
+    story.points.meanwhile["after CheckSnapshot"] = replaced
+    await story.add(given("first", uid="uid-2"))
+    assert story.content(GIVEN).handle == "second"
+    assert [request.snapshot_id for request in story.driver.requests] == ["first", "second"]
+
+
+def given(handle: str, *, uid: str) -> snapshots.VolumeSnapshotContent:
+    source = snapshots.VolumeSnapshotContentSource(snapshot_handle=handle)
+    return objects.given_content(metadata__uid=uid, spec__source=source)
 
 
 async def test_a_status_that_others_wrote_is_kept(story: Story) -> None:
