@@ -20,6 +20,21 @@ pytestmark = pytest.mark.e2e
 
 _PORT = re.compile(r"endpoint_listening.*?port=(\d+)")
 _ELECTED = ["--leader-election", "--leader-election-namespace=kube-system"]
+# What the story must have moved: a gauge that is read from nowhere would show 0
+_MOVED = [
+    "max_over_time(snapshot_controller_operations_in_flight[5m]) > 0",
+    'snapshot_controller_operation_total_seconds_count{operation_name="CreateSnapshot"} > 0',
+    'snapshot_controller_operation_total_seconds_count{operation_name="DeleteSnapshot"} > 0',
+    'snapshot_controller_operation_total_seconds_count{snapshot_type="pre-provisioned"} > 0',
+    'csi_sidecar_operations_seconds_count{grpc_status_code="ABORTED"} == 1',
+    "snapshotd_csi_connected == 1",
+    'leader_election_master_status{job="controller"} == 1',
+    'leader_election_master_status{job="sidecar"} == 1',
+    "snapshotd_api_throttle_places > 0",
+    'snapshotd_cache_objects{role="snapshot-controller",kind="VolumeSnapshot"} > 0',
+    'snapshotd_events_total{job="controller",result="written"} > 0',
+    'snapshotd_reflector_last_heard_timestamp_seconds{name="VolumeSnapshot"} > 0',
+]
 _FAILS_ONCE = {"methods": {"CreateSnapshot": {"code": "ABORTED", "times": 1}}}
 
 
@@ -65,11 +80,9 @@ def as_grafana_asks(query: str) -> str:
 
 
 def without_data(asked: prometheus.Prometheus) -> list[str]:
-    return [
-        f"{title}: {query}"
-        for title, query in monitoring.queries()
-        if not asked.tells(as_grafana_asks(query))
-    ]
+    """Return the dashboard's queries, and ours, that have nothing to show."""
+    queries = [as_grafana_asks(query) for _, query in monitoring.queries()]
+    return [query for query in [*queries, *_MOVED] if not asked.tells(query)]
 
 
 def until(dev: e2e.Dev, holds: Callable[[], object], why: str) -> None:
