@@ -211,6 +211,27 @@ class Explain:
     explaining: Explaining = Explaining()
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Watching:
+    """What is watched, and how it is shown."""
+
+    kubeconfig: str = setting("", "kubeconfig file; without it $KUBECONFIG, else the pod's account")
+    namespace: str = setting("", "namespace to look at; without it every one")
+    once: bool = setting(False, "tell once and end; so it is in a pipe, and with -o json")
+    output: str = setting("text", "text, or json", flag="o")
+    interval: Seconds = setting(Seconds(2.0), "how often the live view is drawn anew")
+    stuck_after: Seconds = setting(
+        Seconds(300.0), "how long a snapshot may be on its way, or going, before it is stuck"
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Status:
+    """All settings of `snapshotd status`."""
+
+    watching: Watching = Watching()
+
+
 # Flags of the reference that are accepted so that its manifests start, and have no effect here.
 ACCEPTED = {
     "vmodule": "verbosity is the process's",

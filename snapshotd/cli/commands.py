@@ -9,7 +9,7 @@ import anyio
 import structlog
 
 from snapshotd import errors, settings
-from snapshotd.cli import explaining, flags
+from snapshotd.cli import explaining, flags, watching
 from snapshotd.runtime import supervisor
 from snapshotd.telemetry import logging, tracing
 
@@ -23,6 +23,7 @@ snapshotd: the volume-snapshot control plane of Kubernetes.
   snapshotd controller   cluster-wide: binds, protects, releases
   snapshotd sidecar      beside one CSI driver: cuts and deletes on storage
   snapshotd explain NAME why is this snapshot not ready, or not gone, and who must act?
+  snapshotd status       how all snapshots are: counts, slowest, stuck, queues; live
   snapshotd version      the version
 
 'snapshotd COMMAND --help' tells the flags of a command."""
@@ -58,6 +59,7 @@ def main(words: Sequence[str]) -> int:
         "sidecar": sidecar,
         "dev": dev,
         "explain": explaining.explain,
+        "status": watching.status,
     }
     if not words or words[0] in {"help", "-h", "-help", "--help"}:
         print(_OVERVIEW)
