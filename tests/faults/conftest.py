@@ -25,9 +25,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[faulty.Cluster]
 @pytest.fixture
 def cluster(shared: faulty.Cluster) -> Iterator[faulty.Cluster]:
     """The shared cluster, with both roles leading and nothing going wrong."""
-    for name, role in shared.roles.items():
-        if not role.running:
-            shared.start(name)
     shared.until(
         lambda: all(" leading " in role.log() for role in shared.roles.values()),
         "they do not lead",

@@ -27,16 +27,21 @@ ROLES = ("controller", "sidecar")
 
 def take(cluster: faulty.Cluster) -> None:
     cluster.kubectl.apply(SNAPSHOT)
-    cluster.kubectl.ready("snap")
+    cluster.until(lambda: status(cluster).get("readyToUse") is True, "it is not taken")
     assert len(cluster.on_disk()) == 1
 
 
 def drop(cluster: faulty.Cluster) -> None:
-    patience = f"--timeout={e2e.PATIENCE:g}s"
-    cluster.kubectl("delete", "volumesnapshot", "snap", patience)
+    cluster.kubectl("delete", "volumesnapshot", "snap", "--wait=false")
+    cluster.until(lambda: not cluster.kubectl.get("volumesnapshot", "snap"), "it is not deleted")
     assert cluster.on_disk() == set()
     assert cluster.kubectl.items("volumesnapshotcontents") == []
     cluster.until(lambda: not finalizers(cluster), "the claim is not released")
+
+
+def status(cluster: faulty.Cluster) -> e2e.JsonObject:
+    found: e2e.JsonObject = (cluster.kubectl.get("volumesnapshot", "snap") or {}).get("status", {})
+    return found
 
 
 def finalizers(cluster: faulty.Cluster) -> list[str]:
@@ -117,7 +122,7 @@ def renewals(cluster: faulty.Cluster, who: str) -> list[float]:
 
 
 def test_a_list_and_a_read_may_arrive_twice(cluster: faulty.Cluster) -> None:
-    cluster.roles["controller-a"].end(signal.SIGKILL)
+    cluster.roles.pop("controller-a").end(signal.SIGKILL)
     rule = Rule(Fault.TWICE, who="controller")
     cluster.disturb(rule)
     role = cluster.start("controller-a")
@@ -148,7 +153,7 @@ def test_a_sidecar_outlives_a_driver_that_is_cut_off_slow_or_stopped(
     drop(cluster)
     cluster.socket.hold()
     cluster.kubectl.apply(SNAPSHOT)
-    cluster.kubectl.wait("volumesnapshot/snap", "jsonpath={.status.error.message}")
+    cluster.until(lambda: "error" in status(cluster), "nobody tells of it")
     cluster.socket.flow()
-    cluster.kubectl.ready("snap")
+    cluster.until(lambda: status(cluster).get("readyToUse") is True, "it is not taken")
     drop(cluster)

@@ -141,9 +141,18 @@ class Cluster:
         return f"{name}.{self._starts[name]}"
 
     def until(self, holds: Callable[[], bool], why: str) -> None:
-        """Wait for other processes."""
+        """Wait for other processes; start again a role that ended, as a kubelet does."""
+
+        def alive_and_so() -> bool:
+            for name, role in list(self.roles.items()):
+                if not role.running:
+                    assert "lost the lease" in role.log(), f"{role.who} ended"
+                    role.end(signal.SIGKILL)
+                    self.start(name)
+            return holds()
+
         try:
-            self.dev.until(holds, why)
+            self.dev.until(alive_and_so, why)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.tails()}") from None
 
