@@ -212,6 +212,35 @@ class Explain:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Converting:
+    """How the API server reaches the webhook, and how much it may ask of it."""
+
+    tls_cert_file: str = setting("", "the server's certificate chain, in PEM; required")
+    tls_private_key_file: str = setting("", "the private key of that, in PEM; required")
+    port: int = setting(443, "port to listen on")
+    tls_reload_interval: Seconds = setting(
+        Seconds(10.0), "how often to see whether those files changed; no restart is needed"
+    )
+    max_body_bytes: int = setting(
+        32 * 1024 * 1024, "the largest request; a list of objects is one request"
+    )
+    max_header_bytes: int = setting(16 * 1024, "the longest header, and the longest request line")
+    max_concurrent_requests: int = setting(16, "requests in hand at once; others wait their turn")
+    request_timeout: Seconds = setting(
+        Seconds(10.0), "the longest a request may take, with its body and its wait"
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Webhook:
+    """All settings of `snapshotd webhook`."""
+
+    converting: Converting = Converting()
+    observing: Observing = Observing()
+    process: Process = Process()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Watching:
     """What is watched, and how it is shown."""
 

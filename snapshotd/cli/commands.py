@@ -22,6 +22,7 @@ snapshotd: the volume-snapshot control plane of Kubernetes.
   snapshotd dev --demo   the same, and plays the whole story of a snapshot
   snapshotd controller   cluster-wide: binds, protects, releases
   snapshotd sidecar      beside one CSI driver: cuts and deletes on storage
+  snapshotd webhook      converts group objects between their versions, for the API server
   snapshotd explain NAME why is this snapshot not ready, or not gone, and who must act?
   snapshotd status       how all snapshots are: counts, slowest, stuck, queues; live
   snapshotd version      the version
@@ -37,6 +38,11 @@ _SIDECAR = """\
 examples:
   snapshotd sidecar --csi-address /csi/csi.sock --leader-election
   snapshotd sidecar --csi-address ./csi.sock --kubeconfig ./kubeconfig -v 4
+"""
+_WEBHOOK = """\
+examples:
+  snapshotd webhook --tls-cert-file tls.crt --tls-private-key-file tls.key
+  snapshotd webhook --tls-cert-file tls.crt --tls-private-key-file tls.key --port 8443 -v 4
 """
 _DEV = """\
 examples:
@@ -57,6 +63,7 @@ def main(words: Sequence[str]) -> int:
     commands = {
         "controller": controller,
         "sidecar": sidecar,
+        "webhook": webhook,
         "dev": dev,
         "explain": explaining.explain,
         "status": watching.status,
@@ -110,6 +117,22 @@ def sidecar(words: Sequence[str]) -> int:
     if values is None:
         return 0
     return _run(values, lambda: sidecar.run(values))
+
+
+def webhook(words: Sequence[str]) -> int:
+    """Run `snapshotd webhook`."""
+    from snapshotd.app.webhook import command  # noqa: PLC0415 - as above
+
+    made = flags.parser(
+        "webhook",
+        settings.Webhook,
+        description="Converts group objects between their versions, for the API server.",
+        epilog=_WEBHOOK,
+    )
+    values = _read(made, settings.Webhook, words)
+    if values is None:
+        return 0
+    return _run(values, lambda: command.run(values))
 
 
 def dev(words: Sequence[str]) -> int:

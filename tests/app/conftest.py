@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import certificates
+import converting
 import pytest
 import scripted_driver
 
@@ -34,3 +36,21 @@ async def link(socket: Path) -> AsyncIterator[connection.Connection]:
     made = connection.Connection(str(socket), timeout=10.0)
     yield made
     await made.close()
+
+
+@pytest.fixture(scope="module")
+def identity() -> certificates.Identity:
+    return certificates.make()
+
+
+@pytest.fixture
+def files(tmp_path: Path, identity: certificates.Identity) -> converting.Files:
+    return converting.Files(tmp_path).put(identity)
+
+
+@pytest.fixture
+async def webhook(
+    files: converting.Files, identity: certificates.Identity
+) -> AsyncIterator[converting.Running]:
+    async with converting.running(files, identity) as made:
+        yield made
