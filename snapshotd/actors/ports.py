@@ -56,6 +56,25 @@ class Driver(Protocol):
         """CSI ListSnapshots of a volume, all pages: Found, or a Refusal."""
 
 
+class GroupDriver(Protocol):
+    """The same driver, asked about groups of snapshots: its answers are outcomes, too."""
+
+    async def create_group(
+        self, call: intents.CreateGroupSnapshot, credentials: secrets.Credentials
+    ) -> outcomes.GroupAnswer:
+        """CSI CreateVolumeGroupSnapshot: a GroupInfo, or a Refusal."""
+
+    async def delete_group(
+        self, call: intents.DeleteGroupSnapshot, credentials: secrets.Credentials
+    ) -> outcomes.GroupAnswer:
+        """CSI DeleteVolumeGroupSnapshot: Deleted, or a Refusal."""
+
+    async def check_group(
+        self, call: intents.CheckGroupSnapshot, credentials: secrets.Credentials
+    ) -> outcomes.GroupAnswer:
+        """CSI GetVolumeGroupSnapshot: a GroupInfo, NotListed, or a Refusal."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class World:
     """What every role needs of the world."""

@@ -5,13 +5,12 @@ the request alone, and a driver that repeats one of them in its error is not rep
 """
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
 import msgspec
-from google.protobuf import message, timestamp_pb2
 
 from snapshotd import errors
-from snapshotd.csi import connection, redaction
+from snapshotd.csi import calls, connection
 from snapshotd.csi import errors as codes
 from snapshotd.csi._pb import csi_pb2, csi_pb2_grpc
 from snapshotd.decide import intents, outcomes
@@ -32,12 +31,12 @@ class VolumeInfo(msgspec.Struct, frozen=True):
     context: dict[str, str]
 
 
-class Driver:
+class Driver(calls.Caller):
     """One driver over one connection."""
 
     def __init__(self, link: connection.Connection) -> None:
         """Use this connection; nothing is sent yet."""
-        self._link = link
+        super().__init__(link)
         self._gets = False
         identity = csi_pb2_grpc.IdentityStub(link.channel)
         controller = csi_pb2_grpc.ControllerStub(link.channel)
@@ -100,7 +99,7 @@ class Driver:
             return outcomes.Refusal(
                 outcomes.Code.INTERNAL, "CreateSnapshot succeeded without a snapshot_id"
             )
-        return _info(answer.snapshot)
+        return calls.snapshot_info(answer.snapshot)
 
     async def delete_snapshot(
         self, call: intents.DeleteSnapshot, credentials: secrets.Credentials
@@ -130,7 +129,7 @@ class Driver:
             return answer
         if not answer.entries:
             return outcomes.NotListed()
-        return _info(answer.entries[0].snapshot)
+        return calls.snapshot_info(answer.entries[0].snapshot)
 
     async def find_snapshots(
         self, call: intents.FindSnapshots, credentials: secrets.Credentials
@@ -149,7 +148,7 @@ class Driver:
             )
             if isinstance(answer, outcomes.Refusal):
                 return answer
-            found += [_info(entry.snapshot) for entry in answer.entries]
+            found += [calls.snapshot_info(entry.snapshot) for entry in answer.entries]
             token = answer.next_token
             if not token:
                 return outcomes.Found(tuple(found))
@@ -165,7 +164,7 @@ class Driver:
             # CSI spec, GetSnapshot: NOT_FOUND says that there is none, as an empty list does.
             absent = answer.code is outcomes.Code.NOT_FOUND
             return outcomes.NotListed() if absent else answer
-        return _info(answer.snapshot)
+        return calls.snapshot_info(answer.snapshot)
 
     async def create_volume(
         self,
@@ -210,36 +209,3 @@ class Driver:
             self._controller.DeleteVolume,
             csi_pb2.DeleteVolumeRequest(volume_id=handle),
         )
-
-    async def _ask(
-        self, name: str, method: Any, request: message.Message, credentials: secrets.Credentials
-    ) -> Any:
-        answer = await self._link.call(name, method, request)
-        if isinstance(answer, outcomes.Refusal):
-            told = redaction.without(credentials, answer.message)
-            return msgspec.structs.replace(answer, message=told)
-        return answer
-
-    async def _must(self, name: str, method: Any, request: message.Message) -> Any:
-        answer = await self._link.call(name, method, request)
-        if isinstance(answer, outcomes.Refusal):
-            raise codes.error_of(answer, name)
-        return answer
-
-
-def _info(snapshot: csi_pb2.Snapshot) -> outcomes.SnapshotInfo:
-    created = None
-    if snapshot.HasField("creation_time"):
-        created = _nanoseconds(snapshot.creation_time)
-    return outcomes.SnapshotInfo(
-        handle=snapshot.snapshot_id,
-        source_volume=snapshot.source_volume_id,
-        creation_time=created,
-        size=snapshot.size_bytes,
-        ready=snapshot.ready_to_use,
-        group_handle=snapshot.group_snapshot_id,
-    )
-
-
-def _nanoseconds(moment: timestamp_pb2.Timestamp) -> int:
-    return moment.seconds * 1_000_000_000 + moment.nanos

@@ -152,10 +152,44 @@ class FindSnapshots(DriverCall, frozen=True, gc=False):
     credentials: secrets.SecretReference | None = None
 
 
+class CreateGroupSnapshot(DriverCall, frozen=True, gc=False):
+    """Have the driver cut snapshots of several volumes at one moment: idempotent by name.
+
+    `mark` and `mark_after` are as in `CreateSnapshot`.
+    """
+
+    name: str
+    source_volumes: tuple[str, ...]
+    parameters: dict[str, str] = {}
+    credentials: secrets.SecretReference | None = None
+    mark: UpdateMetadata | None = None
+    mark_after: float = 0.25
+
+
+class DeleteGroupSnapshot(DriverCall, frozen=True, gc=False):
+    """Have the driver delete a group with all its members: idempotent.
+
+    `members` are the handles of all of them (CSI spec, `snapshot_ids`): a driver refuses others.
+    """
+
+    handle: str
+    members: tuple[str, ...]
+    credentials: secrets.SecretReference | None = None
+
+
+class CheckGroupSnapshot(DriverCall, frozen=True, gc=False):
+    """Ask the driver for a group's state by its handle and, as for a deletion, its members'."""
+
+    handle: str
+    members: tuple[str, ...]
+    credentials: secrets.SecretReference | None = None
+
+
 Write = (
     UpdateMetadata | PrepareSnapshot | CreateContent | BindContent | DeleteContent | PublishStatus
 )
 Call = CreateSnapshot | DeleteSnapshot | CheckSnapshot | FindSnapshots
+GroupCall = CreateGroupSnapshot | DeleteGroupSnapshot | CheckGroupSnapshot
 Anything = Write | Refresh | Announce | Wake | Call
 
 

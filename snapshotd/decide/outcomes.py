@@ -55,6 +55,19 @@ class SnapshotInfo(msgspec.Struct, frozen=True, gc=False):
     group_handle: str = ""
 
 
+class GroupInfo(msgspec.Struct, frozen=True, gc=False):
+    """A group snapshot as the driver describes it (CSI `VolumeGroupSnapshot`).
+
+    `creation_time` as in `SnapshotInfo`; `members` in the driver's order, each with the volume that
+    it is of.
+    """
+
+    handle: str
+    creation_time: int | None = None
+    ready: bool = False
+    members: tuple[SnapshotInfo, ...] = ()
+
+
 class Refusal(msgspec.Struct, frozen=True, gc=False):
     """A call that did not succeed: the status code and the driver's own words."""
 
@@ -63,11 +76,11 @@ class Refusal(msgspec.Struct, frozen=True, gc=False):
 
 
 class Deleted(msgspec.Struct, frozen=True, gc=False):
-    """DeleteSnapshot succeeded: the snapshot does not exist (any more)."""
+    """The deletion succeeded: the snapshot, or the group, does not exist (any more)."""
 
 
 class NotListed(msgspec.Struct, frozen=True, gc=False):
-    """ListSnapshots answered, and knows no snapshot of this handle."""
+    """The driver answered, and knows no snapshot, or no group, of this handle."""
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
@@ -83,6 +96,7 @@ class NotSent(msgspec.Struct, frozen=True, gc=False):
 
 
 Answer = SnapshotInfo | Refusal | Deleted | NotListed | Found | NotSent
+GroupAnswer = GroupInfo | Refusal | Deleted | NotListed | NotSent
 
 # What each code says of the snapshot, by the clause of the CSI spec (v1.12) that gives it its
 # meaning. The spec's rule of idempotency stands above all: a plugin that holds a snapshot of this

@@ -214,6 +214,8 @@ async def serve(servicer: Scripted, socket: Path) -> Any:
     server = grpc.aio.server()
     csi_pb2_grpc.add_ControllerServicer_to_server(servicer, server)
     csi_pb2_grpc.add_IdentityServicer_to_server(servicer, server)
+    if isinstance(servicer, csi_pb2_grpc.GroupControllerServicer):
+        csi_pb2_grpc.add_GroupControllerServicer_to_server(servicer, server)
     server.add_insecure_port(f"unix://{socket}")
     await server.start()
     return server

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from snapshotd.devcluster.hostpath import groups, shelf
+from snapshotd.devcluster.hostpath import copying, groups, shelf
 
 # Kills a child of its own before each single step by which a cut, or a removal, changes the disk.
 _KILLED_AT_EVERY_STEP = """
@@ -163,3 +163,29 @@ def test_a_group_that_cannot_be_written_down_leaves_no_member(
     assert left(tmp_path) == []
     ledger, place = opened(tmp_path)
     assert (ledger.named("group"), place.all()) == (None, [])
+
+
+def test_a_group_is_written_down_once_its_members_outlive_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[str] = []
+    sync, save = copying.sync, shelf.save
+
+    def watched_sync(folder: Path) -> None:
+        happened.append(f"sync {folder.relative_to(tmp_path)}")
+        sync(folder)
+
+    def watched_save(path: Path, record: Any) -> None:
+        happened.append(f"save {path.parent.relative_to(tmp_path)}")
+        save(path, record)
+
+    ledger, place = opened(tmp_path)
+    monkeypatch.setattr(copying, "sync", watched_sync)
+    monkeypatch.setattr(shelf, "save", watched_save)
+    ledger.make("group", [shelf.New(shelf.Record(""), Path.mkdir)] * 2, place)
+    assert happened == [
+        *["save state/snapshots", "sync state/snapshots"] * 2,
+        "sync snapshots",
+        "save state/groups",
+        "sync state/groups",
+    ]
