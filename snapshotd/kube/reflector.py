@@ -70,7 +70,7 @@ class Timing:
     page: int = 500  # objects; client-go's, and one request in a few milliseconds
     shortest: float = 300.0
     longest: float = 600.0
-    silence: float = 30.0  # without a byte, beyond the watch's own end
+    silence: float = 150.0  # without a byte: an API server sends a bookmark every minute or so
     initial_silence: float = 10.0  # without a byte, before a streamed list is complete
     first_retry: float = 0.5
     last_retry: float = 30.0
@@ -262,7 +262,7 @@ class Reflector:
         begun = self._begun = self._clock.monotonic()
         buffer = lines.LineBuffer()
         path = self._resource.collection(self._scope.namespace)
-        silence = seconds + self._timing.silence
+        silence = self._timing.silence
         async with self._connection.watches.stream(path, query=query, silence=silence) as stream:
             self._meters.watching()
             while chunk := await self._read(stream):
