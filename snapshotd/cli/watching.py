@@ -1,5 +1,7 @@
 """`snapshotd status`: the command line of it."""
 
+import os
+import sys
 from collections.abc import Sequence
 
 import anyio
@@ -59,3 +61,6 @@ def status(words: Sequence[str]) -> int:
         return anyio.run(command.run, values, given.endpoint)
     except KeyboardInterrupt:
         return 0  # how one leaves the live view
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0  # whoever reads has seen enough, as `| head` does

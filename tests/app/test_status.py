@@ -264,6 +264,21 @@ def test_a_stuck_snapshot_has_an_exit_code_of_its_own(dev: e2e.Dev) -> None:
     assert "snapshotd explain -n default nightly" in done.stdout
 
 
+def test_a_reader_who_has_seen_enough_is_no_failure(dev: e2e.Dev) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with os.fdopen(theirs, "wb") as broken:
+        done = subprocess.run(
+            command(dev, "-o", "json"),
+            stdout=broken,
+            stderr=subprocess.PIPE,
+            timeout=e2e.PATIENCE,
+            check=False,
+        )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_another_namespace_has_none_of_them(dev: e2e.Dev) -> None:
     done = run(dev, "-n", "kube-system", "-o", "json")
 
@@ -296,6 +311,7 @@ def test_an_api_server_that_is_away_is_told(dev: e2e.Dev, tmp_path: Path) -> Non
     done = run(dev, f"--kubeconfig={path}", "--once")
 
     assert done.returncode == 1
+    assert done.stderr.startswith("snapshotd: ")
     assert "no answer" in done.stderr
 
 
