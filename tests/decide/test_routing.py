@@ -197,3 +197,8 @@ def test_a_class_that_comes_wakes_the_contents_that_wait_for_it() -> None:
     assert at_driver(None, objects.class_(), objects.content())
     assert not at_driver(None, objects.class_(), objects.ready_content())
     assert not at_driver(None, objects.claim(), objects.content())
+
+
+def test_only_a_volume_of_a_driver_is_found_by_what_its_driver_calls_it() -> None:
+    assert list(routing.by_handle(objects.volume())) == [(objects.DRIVER, "vol")]
+    assert list(routing.by_handle(objects.volume(spec__csi=None))) == []
