@@ -142,7 +142,7 @@ def _is_nobodys(w: world.World, content: Content) -> bool:
     marked = witness.marked(content)
     if uid in w.witness.late and content.ready and (marked or uid not in w.witness.must_go):
         return True
-    return uid in w.witness.orphaned and not marked
+    return uid in w.witness.orphaned  # and maybe marked by that leader before it died
 
 
 def _uid(content: Content) -> str:

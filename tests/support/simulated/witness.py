@@ -114,9 +114,8 @@ class Witness:
         uid = content.spec.volume_snapshot_ref.uid
         snapshot = self._snapshot(uid)
         if snapshot is None:
-            late = (
-                content.spec.source.volume_handle is not None and uid in self.late | self.orphaned
-            )
+            made = content.spec.source.volume_handle is not None
+            late = uid in self.orphaned or (made and uid in self.late)
             # Kept by Retain when its snapshot went, then to go by Delete: as its owner said last.
             changed = content.metadata.uid in self.meddled and content.deletion_meant
             assert late or changed, f"given up, though nobody asked: {content}"
