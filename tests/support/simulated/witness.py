@@ -114,8 +114,7 @@ class Witness:
         uid = content.spec.volume_snapshot_ref.uid
         snapshot = self._snapshot(uid)
         if snapshot is None:
-            made = content.spec.source.volume_handle is not None
-            late = uid in self.orphaned or (made and uid in self.late)
+            late = uid in self.late | self.orphaned
             # Kept by Retain when its snapshot went, then to go by Delete: as its owner said last.
             changed = content.metadata.uid in self.meddled and content.deletion_meant
             assert late or changed, f"given up, though nobody asked: {content}"
