@@ -31,4 +31,4 @@ async def run(task_status: anyio.abc.TaskStatus[None]) -> None:
         task_status.started()
         async for _ in arrivals:
             level = logging.toggle_debug()
-            log.warning("log_level_changed", level=level)  # a warning: seen at most levels
+            log.warning("log_level_changed", now=level)  # a warning: seen at most levels

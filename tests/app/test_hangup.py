@@ -56,6 +56,8 @@ async def test_a_hangup_brings_debug_and_the_next_one_takes_it_away() -> None:
     await anyio.lowlevel.checkpoint()
 
     assert b'"level":"debug","event":"between"' in file.getvalue()
+    assert b'"event":"log_level_changed","now":"debug"' in file.getvalue()
+    assert b'"event":"log_level_changed","now":"info"' in file.getvalue()
     assert b"before" not in file.getvalue()
     assert b"after" not in file.getvalue()
 
