@@ -190,11 +190,9 @@ class Channel:
             return await self._exchange(request)
         async with self._limiter.place(patience) as report:
             answer = await self._exchange(self._fenced(request))
-            if answer.status in {429, 503}:
-                report.verdict = throttle.Verdict.OVERLOADED
-                report.pause = answer.retry_after or 0.0
-            elif answer.status < 500:
-                report.verdict = throttle.Verdict.GOOD
+            overloaded = answer.status == 429 or answer.status >= 500
+            report.verdict = throttle.Verdict.OVERLOADED if overloaded else throttle.Verdict.GOOD
+            report.pause = (answer.retry_after or 0.0) if answer.status in {429, 503} else 0.0
             return answer
 
     def _fenced(self, request: _Request) -> _Request:

@@ -1,8 +1,10 @@
 """How many requests may be under way at once: as many as the API server takes gladly.
 
-Additive growth while answers are good and the room is used, halving when the server says that it is
-too much, a pause where it says for how long: AIMD, as TCP does it. The core (`Limit`) is told the
-time and waits for nothing; the shell (`Throttle`) hands out places in the order in which they were
+Additive growth while answers are good, come as fast as they lately could, and the room is used;
+halving when the server says that it is too much, a pause where it says for how long: AIMD, as TCP
+does it. More requests at once than the server can work on would only wait there instead of here,
+where a lease or a watch does not stand behind them. The core (`Limit`) is told the time and waits
+for nothing; the shell (`Throttle`) hands out places in the order in which they were
 asked for. Invariant: a place given is given back exactly once, however its holder ends.
 
 Costs: O(1) each, and no task or timer while there is room.
@@ -12,6 +14,7 @@ import asyncio
 import collections
 import dataclasses
 import enum
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -47,12 +50,43 @@ class Bounds:
     calm: float = 1.0
 
 
+_WINDOW: Final = 30.0  # seconds: the fastest answers of the last one to two windows count
+_SHARE: Final = 0.1  # of one answer in what is usual now
+_SLOWER: Final = 2.0  # times as slow as the fastest, and
+_MARGIN: Final = 0.01  # seconds more, is slow
+
+
+class Pace:
+    """How fast answers come, beside how fast they lately could."""
+
+    def __init__(self) -> None:
+        """Start with nothing known: whatever comes first is fast."""
+        self._usual = 0.0
+        self._fastest = [math.inf, math.inf]  # of the last window, and of this one
+        self._turned = float("-inf")
+
+    def note(self, seconds: float, now: float) -> None:
+        """Take note of one good answer."""
+        if now - self._turned >= _WINDOW:
+            self._turned = now
+            self._fastest = [self._fastest[1], math.inf]
+        self._fastest[1] = min(self._fastest[1], seconds)
+        first = self._usual == 0.0
+        self._usual = seconds if first else self._usual + _SHARE * (seconds - self._usual)
+
+    @property
+    def good(self) -> bool:
+        """Say whether answers are not much slower than they could be."""
+        return self._usual <= _SLOWER * min(self._fastest) + _MARGIN
+
+
 class Limit:
     """The core: how many places there are, how many are taken, and until when all must wait."""
 
     def __init__(self, bounds: Bounds) -> None:
         """Start with `bounds.start` places."""
         self._bounds = bounds
+        self._pace = Pace()
         self.places = bounds.start
         self.taken = 0
         self.paused_until = float("-inf")
@@ -65,8 +99,15 @@ class Limit:
         self.taken += 1
         return True
 
-    def give_back(self, verdict: Verdict, now: float, *, pause: float = 0.0) -> None:
-        """Return a place with what the answer said; `pause` is the server's Retry-After."""
+    def give_back(
+        self, verdict: Verdict, now: float, *, pause: float = 0.0, seconds: float = 0.0
+    ) -> None:
+        """Return a place with what the answer said, and the seconds it took.
+
+        `pause` is the server's Retry-After.
+        """
+        if verdict is Verdict.GOOD:
+            self._pace.note(seconds, now)
         used = self.taken
         self.taken -= 1
         if pause > 0.0:
@@ -75,7 +116,7 @@ class Limit:
         match verdict:
             case Verdict.OVERLOADED:
                 self._halve(now)
-            case Verdict.GOOD if used >= int(self.places) / 2:
+            case Verdict.GOOD if used >= int(self.places) / 2 and self._pace.good:
                 self.places = min(self._bounds.most, self.places + 1.0 / self.places)
             case _:
                 pass  # idle places prove nothing
@@ -161,10 +202,12 @@ class Throttle:
         await self._obey_cap(patience)
         await self._take(patience)
         report = Report()
+        begun = self._clock.monotonic()
         try:
             yield report
         finally:
-            self._limit.give_back(report.verdict, self._clock.monotonic(), pause=report.pause)
+            now = self._clock.monotonic()
+            self._limit.give_back(report.verdict, now, pause=report.pause, seconds=now - begun)
             self._hand_out()
 
     async def _obey_cap(self, patience: float) -> None:

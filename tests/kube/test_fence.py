@@ -96,3 +96,13 @@ def test_who_leads_may_write_until_shortly_before_another_may_begin() -> None:
     election._renewed = clock.monotonic()
     election.leading = False
     assert election.left() == 0.0
+
+
+@pytest.mark.parametrize(("status", "places"), [(429, 10), (500, 10), (503, 10), (404, 20)])
+async def test_a_server_that_fails_or_refuses_is_asked_half_as_much(
+    server: scripted.Server, connection: connections.Connection, status: int, places: int
+) -> None:
+    server.fail(status)
+    with pytest.raises(errors.SnapshotdError):
+        await connection.request("GET", "/x")
+    assert connection.throttle.places == places

@@ -70,6 +70,38 @@ def test_idle_places_do_not_grow() -> None:
     assert limit.places == 10
 
 
+def rounds(limit: throttle.Limit, number: int, *, seconds: float, at: float) -> None:
+    """Use every place, and have good answers that take so long."""
+    for _ in range(number):
+        while limit.admit(at):
+            pass
+        while limit.taken:
+            limit.give_back(GOOD, at, seconds=seconds)
+
+
+def test_places_do_not_grow_while_answers_come_slower_than_they_could() -> None:
+    limit = throttle.Limit(throttle.Bounds(start=10))
+    rounds(limit, 5, seconds=0.02, at=0)
+    grown = limit.places
+    assert grown > 11
+    rounds(limit, 5, seconds=0.2, at=1)  # more at once than the server can work on
+    assert limit.places < grown + 0.2
+    settled = limit.places
+    rounds(limit, 50, seconds=0.2, at=2)
+    assert limit.places == settled
+
+
+def test_a_server_that_is_slower_by_now_is_taken_as_it_is() -> None:
+    """What was fast long ago, on another machine behind the name, does not count for ever."""
+    limit = throttle.Limit(throttle.Bounds(start=10))
+    rounds(limit, 1, seconds=0.02, at=0)
+    rounds(limit, 5, seconds=0.2, at=10)
+    settled = limit.places
+    for at in (40, 80, 120):
+        rounds(limit, 5, seconds=0.2, at=at)
+    assert limit.places > settled + 1
+
+
 def test_one_burst_of_refusals_halves_once() -> None:
     limit = throttle.Limit(throttle.Bounds(start=20))
     for _ in range(20):
