@@ -104,7 +104,7 @@ class Local:
         port = self._values.port or _last_port(folder)
 
         async def run(task_status: anyio.abc.TaskStatus[None]) -> None:
-            chosen = apiserver.Settings(port=port, folder=folder)
+            chosen = apiserver.Settings(port=port, folder=folder, converters=seeds.CONVERTERS)
             serving = apiserver.ApiServer(chosen)
             async with anyio.create_task_group() as group:
                 try:
@@ -113,7 +113,7 @@ class Local:
                     if self._values.port or not port:
                         raise
                     # The last port is taken by now, and nobody asked for it: any will do.
-                    serving = apiserver.ApiServer(apiserver.Settings(folder=folder))
+                    serving = apiserver.ApiServer(dataclasses.replace(chosen, port=0))
                     await group.start(serving.run)
                 (folder / "port").write_text(str(serving.port))
                 _write_kubeconfig(self.kubeconfig, serving.kubeconfig())

@@ -13,7 +13,18 @@ from snapshotd import errors
 from snapshotd.devcluster.apiserver import errors as answers
 from snapshotd.devcluster.apiserver import requests, server
 from snapshotd.devcluster.hostpath import server as hostpath
-from snapshotd.model import names
+from snapshotd.model import conversion, names
+
+# What `snapshotd webhook` does in a cluster is done in the API server's own process here.
+CONVERTERS = {names.GROUP_GROUP: conversion.review}
+_CONVERTED = f"volumegroupsnapshotcontents.{names.GROUP_GROUP}"
+_CONVERSION: dict[str, Any] = {
+    "strategy": "Webhook",
+    "webhook": {
+        "clientConfig": {"service": {"namespace": "snapshotd", "name": "webhook"}},
+        "conversionReviewVersions": ["v1"],
+    },
+}
 
 STORAGE_CLASS = "csi-hostpath-sc"
 SNAPSHOT_CLASS = "csi-hostpath-snapclass"
@@ -67,6 +78,8 @@ async def plant(serving: server.ApiServer) -> None:
     for path in sorted((config_folder() / "crd").glob("*.yaml")):
         for document in yaml.safe_load_all(path.read_text()):
             if document and document.get("kind") == "CustomResourceDefinition":
+                if document["metadata"]["name"] == _CONVERTED:
+                    document["spec"].setdefault("conversion", _CONVERSION)
                 _bring(serving, "apiextensions.k8s.io", "customresourcedefinitions", document)
     for group, plural, obj in _SEEDS:
         _bring(serving, group, plural, obj)

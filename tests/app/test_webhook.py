@@ -1,10 +1,7 @@
 """The webhook over real HTTPS: what it answers, what it refuses, and how it keeps its limits."""
 
-import contextlib
 import json
 import signal
-import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -273,7 +270,7 @@ def test_the_program_serves_and_ends_when_it_is_asked_to(
     words += ["--port", "0", "--http-endpoint", "127.0.0.1:0", "--logging-format", "json"]
     part = e2e.Part(tmp_path / "log", "webhook", *words)
     try:
-        until(part, "webhook_listening")
+        converting.said(part, "webhook_listening")
     finally:
         code = part.stop(signal.SIGTERM)
     said = [json.loads(line)["event"] for line in part.log.read_text().splitlines()]
@@ -286,13 +283,3 @@ def test_the_program_says_which_flag_is_missing(tmp_path: Path) -> None:
     assert part.process.wait(timeout=e2e.PATIENCE) == 2
     part.stop(signal.SIGTERM)
     assert "--tls-cert-file is required" in part.log.read_text()
-
-
-def until(part: e2e.Part, event: str) -> None:
-    """Wait for another process: nothing but asking tells how far it is."""
-    deadline = time.monotonic() + e2e.PATIENCE
-    while event not in part.log.read_text():
-        assert part.process.poll() is None, part.log.read_text()
-        assert time.monotonic() < deadline, part.log.read_text()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            part.process.wait(timeout=0.05)

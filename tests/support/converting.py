@@ -1,16 +1,19 @@
 """A webhook that runs, a client that asks it, and one that sends byte by byte."""
 
 import asyncio
+import contextlib
 import json
 import ssl
+import subprocess
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import anyio
 import certificates
+import e2e
 import prometheus_client
 
 from snapshotd import settings
@@ -135,7 +138,7 @@ class Running:
         return self._registry.get_sample_value(f"snapshotd_{name}_total", labels) or 0.0
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def running(
     files: Files, identity: certificates.Identity, **values: Any
 ) -> AsyncIterator[Running]:
@@ -156,3 +159,17 @@ async def running(
         made.client.port = hook.port
         yield made
         hook.stop()
+
+
+def said(part: e2e.Part, event: str) -> JsonObject:
+    """Wait for another process to log an event: nothing but asking tells how far it is."""
+    deadline = time.monotonic() + e2e.PATIENCE
+    while True:
+        lines = [line for line in part.log.read_text().splitlines() if f'"{event}"' in line]
+        if lines:
+            found: JsonObject = json.loads(lines[0])
+            return found
+        assert part.process.poll() is None, part.log.read_text()
+        assert time.monotonic() < deadline, part.log.read_text()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            part.process.wait(timeout=0.05)

@@ -81,7 +81,7 @@ class Dispatch:
         verb = _verb(http.method, request)
         code = 500
         try:
-            response = await self._perform(verb, http, request)
+            response = await self._settled(verb, http, request)
             code = response.status
         except errors.ApiError as error:
             code = error.code
@@ -90,6 +90,17 @@ class Dispatch:
             counted = Counted(verb, resource.group, resource.plural, place.subresource, code)
             self._counter[counted] += 1
         return response
+
+    async def _settled(
+        self, verb: str, http: web.BaseRequest, request: requests.Request
+    ) -> web.StreamResponse:
+        told = len(request.warnings)
+
+        async def perform() -> web.StreamResponse:
+            del request.warnings[told:]
+            return await self._perform(verb, http, request)
+
+        return await forms.settled(perform)
 
     async def _perform(
         self, verb: str, http: web.BaseRequest, request: requests.Request
@@ -194,6 +205,7 @@ class Dispatch:
                 options.setdefault(parameter, request.query[parameter])
         if verb == "deletecollection":
             page = self._reads.list(request)
+            forms.ready(page.items, request.resource)
             for stored in page.items:
                 self._writes.end(request, stored, options)
             meta = page.meta()
@@ -202,6 +214,7 @@ class Dispatch:
             return _json(
                 request, {"kind": kind, "apiVersion": version, "metadata": meta, "items": items}
             )
+        forms.ready([self._writes.current(request)], request.resource)
         last, gone = self._writes.delete(request, options)
         if not gone:
             return _json(request, forms.in_version(last, request.resource))

@@ -5,13 +5,17 @@ what it prints and informers do for what they only count.
 """
 
 import enum
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from snapshotd.devcluster.apiserver import errors, requests, resources, storage, tables
 
 JsonObject = dict[str, Any]
+T = TypeVar("T")
+
+_MOST_ASKED: Final = 10  # conversions one request may wait for
 
 
 class Form(enum.Enum):
@@ -46,14 +50,50 @@ def accepted(header: str) -> Form:
 
 def in_version(value: JsonObject, resource: resources.Resource) -> JsonObject:
     """Return a stored object in the version of `resource` (a copy of what differs)."""
-    if value.get("apiVersion") == resource.api_version:
+    return _converted(value, resource, resource.api_version)
+
+
+def to_store(value: JsonObject, resource: resources.Resource) -> JsonObject:
+    """Return an object as it is to be stored: a copy, in the storage version.
+
+    Whether it can be read again is found out before it is stored, not after.
+    """
+    group, version = resource.group, resource.storage_version
+    stored = _converted(value, resource, f"{group}/{version}" if group else version)
+    in_version(stored, resource)
+    return {**stored, "kind": resource.kind}
+
+
+def _converted(value: JsonObject, resource: resources.Resource, api_version: str) -> JsonObject:
+    if value.get("apiVersion") == api_version:
         return value
-    return {**value, "apiVersion": resource.api_version}
+    if resource.conversion is None:
+        return {**value, "apiVersion": api_version}
+    return resource.conversion(value, api_version)
+
+
+def ready(found: Iterable[storage.Stored], resource: resources.Resource) -> None:
+    """Have all of these converted at once, where a conversion must be asked for."""
+    if resource.conversion is not None:
+        resource.conversion.ready([each.value for each in found], resource.api_version)
+
+
+async def settled(make: Callable[[], Awaitable[T]]) -> T:
+    """Return what `make` makes; it is begun again after each conversion that had to be asked for.
+
+    So it must not have changed anything before it needs one.
+    """
+    for _ in range(_MOST_ASKED):
+        try:
+            return await make()
+        except resources.Pending as pending:
+            await pending.resolve()
+    raise errors.ApiError(500, "InternalError", "the conversion webhook never says the same twice")
 
 
 def body(stored: storage.Stored, resource: resources.Resource) -> bytes:
     """Return a stored object's JSON in the version of `resource`."""
-    if resource.version == resource.storage_version:
+    if stored.value.get("apiVersion") == resource.api_version:
         return stored.body
     return msgspec.json.encode(in_version(stored.value, resource))
 

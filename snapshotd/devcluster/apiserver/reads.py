@@ -127,6 +127,7 @@ class Reads:
 def encode_list(request: requests.Request, page: Page, form: forms.Form) -> bytes:
     """Return a page as the client wants to see it."""
     resource = request.resource
+    forms.ready(page.items, resource)
     if form is not forms.Form.OBJECT:
         objects = [forms.in_version(each.value, resource) for each in page.items]
         return msgspec.json.encode(forms.of_list(request, objects, page.meta(), form))

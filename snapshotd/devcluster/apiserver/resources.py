@@ -14,7 +14,25 @@ from snapshotd.devcluster.apiserver import errors
 
 JsonObject = dict[str, Any]
 
-Conversion = Callable[[list[JsonObject], str], Awaitable[list[JsonObject]]]
+
+class Pending(Exception):
+    """A conversion that somebody must be asked for: `resolve`, then begin again."""
+
+    def __init__(self, resolve: Callable[[], Awaitable[None]]) -> None:
+        """Keep what asks; it raises `errors.ApiError` where there is no good answer."""
+        super().__init__("a conversion must be asked for")
+        self.resolve = resolve
+
+
+class Conversion(Protocol):
+    """Turns objects of one kind into another of its versions."""
+
+    def __call__(self, obj: JsonObject, api_version: str) -> JsonObject:
+        """Return a new object; raises `Pending`, or `errors.ApiError`."""
+
+    def ready(self, objects: Sequence[JsonObject], api_version: str) -> None:
+        """Raise one `Pending` for all of several objects, if any of them must be asked for."""
+
 
 ALL_VERBS = (
     "create",
@@ -60,8 +78,8 @@ class Column:
 class Resource:
     """One served (group, version, plural).
 
-    `conversion(objects, api_version)` returns the objects in another version of the same kind; None
-    means that only `apiVersion` changes. `merge_keys` holds the strategic-merge keys of the type by
+    `conversion` turns objects into another version of the kind; None means that only `apiVersion`
+    changes. `merge_keys` holds the strategic-merge keys of the type by
     field path (`spec.taints` -> `key`); None for custom resources, which refuse that patch.
     """
 

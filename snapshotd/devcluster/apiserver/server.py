@@ -9,6 +9,7 @@ import dataclasses
 import hmac
 import secrets
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from snapshotd import errors as our_errors
 from snapshotd.devcluster.apiserver import (
     builtin,
     certificates,
+    crd,
     dispatch,
     errors,
     persistence,
@@ -51,6 +53,8 @@ class Settings:
     folder: Path | None = None
     tls: bool = True
     history: int = 20_000  # changes of each kind that can be watched from the past
+    # by group, what stands for the conversion webhooks that definitions name by their services
+    converters: Mapping[str, crd.Converter] = dataclasses.field(default_factory=dict)
 
 
 class ApiServer:
@@ -69,7 +73,7 @@ class ApiServer:
             self.registry.put(resource)
         self.storage = storage.Storage(self._file, window=settings.history)
         self.writes = writes.Writes(self.storage, self.registry)
-        system.Housekeeping(self.storage, self.registry, self.writes)
+        system.Housekeeping(self.storage, self.registry, self.writes, settings.converters)
         reader = reads.Reads(self.storage)
         self.requests: Counter[dispatch.Counted] = Counter()
         self._dispatch = dispatch.Dispatch(self, reader, self.writes, self.requests)

@@ -4,6 +4,7 @@ In a real cluster kube-controller-manager and the aggregator do these; without t
 never end and definitions never be served.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from snapshotd.devcluster.apiserver import crd, errors, requests, resources, storage, writes
@@ -21,15 +22,20 @@ class Housekeeping:
     """Follows every change, and keeps the cluster's own house."""
 
     def __init__(
-        self, kept: storage.Storage, registry: resources.Registry, writer: writes.Writes
+        self,
+        kept: storage.Storage,
+        registry: resources.Registry,
+        writer: writes.Writes,
+        converters: Mapping[str, crd.Converter],
     ) -> None:
         """Serve what is defined already, and follow what comes."""
+        self._converters = converters
         self._storage = kept
         self._registry = registry
         self._writer = writer
         self._dependents: dict[str, set[tuple[storage.Ident, storage.Name]]] = {}
         for _, stored in kept.all_of(_DEFINITIONS):
-            for resource in crd.compile_definition(stored.value):
+            for resource in crd.compile_definition(stored.value, converters):
                 registry.put(resource)
         writer.checks.append(_check_definition)
         writer.observers.append(self._observe)
@@ -76,7 +82,7 @@ class Housekeeping:
                 self._undefine(old.value)
             return
         definition = new.value
-        served = crd.compile_definition(definition)
+        served = crd.compile_definition(definition, self._converters)
         spec = definition["spec"]
         self._registry.drop(spec["group"], spec["names"]["plural"])
         for resource in served:

@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -21,6 +21,13 @@ _BOOKMARK_SECONDS: Final = 10.0
 _LONGEST_SECONDS: Final = 3600
 _MOST_BEHIND: Final = 20_000  # changes
 _INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
+
+
+class _Event(NamedTuple):
+    """What a client is told: the type, and the object of which."""
+
+    type: str
+    stored: storage.Stored
 
 
 class Watch:
@@ -41,6 +48,7 @@ class Watch:
         self._waiting: deque[storage.Change] = deque()
         self._news = asyncio.Event()
         self._behind = False
+        self._opening = b""  # what ends the events of a watch's beginning
 
     async def run(self, write: Write) -> None:
         """Send events until the time asked for is over, or the client is too slow.
@@ -49,13 +57,15 @@ class Watch:
         """
         first = self._begin()
         try:
-            if first:
-                await write(b"".join(first))
+            lines = await self._lines(first)
+            lines += [self._opening] if self._opening else []
+            if lines:
+                await write(b"".join(lines))
             await self._follow(write)
         finally:
             self._storage.ignore(self._request.resource.ident, self._heard)
 
-    def _begin(self) -> list[bytes]:
+    def _begin(self) -> list[_Event]:
         """Subscribe, and return the events that come before the first change."""
         request, ident = self._request, self._request.resource.ident
         wanted = request.number("resourceVersion") or 0
@@ -69,12 +79,11 @@ class Watch:
         if initial or not wanted:
             self._storage.since(ident, self._storage.version, self._heard)
             found = self._storage.all_of(ident, request.namespace)
-            lines = [self._line("ADDED", each) for _, each in found if self._test(each.value)]
             if initial:
-                lines.append(self._bookmark(initial=True))
-            return lines
+                self._opening = self._bookmark(initial=True)
+            return [_Event("ADDED", each) for _, each in found if self._test(each.value)]
         missed = self._storage.since(ident, wanted, self._heard)
-        return [line for line in map(self._event, missed) if line]
+        return [event for event in map(self._event, missed) if event is not None]
 
     def _heard(self, change: storage.Change) -> None:
         if len(self._waiting) >= _MOST_BEHIND:
@@ -100,9 +109,9 @@ class Watch:
                 continue
             self._news.clear()
             changes, self._waiting = self._waiting, deque()
-            lines = [line for line in map(self._event, changes) if line]
-            if lines:
-                await write(b"".join(lines))
+            events = [event for event in map(self._event, changes) if event is not None]
+            if events:
+                await write(b"".join(await self._lines(events)))
 
     def _seconds(self) -> float:
         asked = self._request.number("timeoutSeconds")
@@ -110,30 +119,37 @@ class Watch:
             return float(min(asked, _LONGEST_SECONDS))
         return random.uniform(_LONGEST_SECONDS / 2, _LONGEST_SECONDS)  # noqa: S311 - spreads load
 
-    def _event(self, change: storage.Change) -> bytes:
-        """Return the line that tells of a change, b'' where this watch does not see it."""
+    def _event(self, change: storage.Change) -> _Event | None:
+        """Return what a change is to this watch, None where it does not see it."""
         namespace = self._request.namespace
         if namespace and change.name[0] != namespace:
-            return b""
+            return None
         if self._test is selectors.everything:
             was, is_ = change.old is not None, change.new is not None
         else:
             was = change.old is not None and self._test(change.old.value)
             is_ = change.new is not None and self._test(change.new.value)
         if not was and not is_:
-            return b""
+            return None
         if not is_:
-            return self._line("DELETED", change.last)
-        return self._line("MODIFIED" if was else "ADDED", change.last)
+            return _Event("DELETED", change.last)
+        return _Event("MODIFIED" if was else "ADDED", change.last)
 
-    def _line(self, type_: str, stored: storage.Stored) -> bytes:
-        resource = self._request.resource
+    async def _lines(self, events: list[_Event]) -> list[bytes]:
+        async def make() -> list[bytes]:
+            forms.ready((each.stored for each in events), self._request.resource)
+            return [self._line(each) for each in events]
+
+        return await forms.settled(make)
+
+    def _line(self, event: _Event) -> bytes:
+        resource, stored = self._request.resource, event.stored
         if self._form is forms.Form.OBJECT:
             body = forms.body(stored, resource)
         else:
             value = forms.in_version(stored.value, resource)
             body = msgspec.json.encode(forms.of_one(self._request, value, self._form))
-        return b'{"type":"' + type_.encode() + b'","object":' + body + b"}\n"
+        return b'{"type":"' + event.type.encode() + b'","object":' + body + b"}\n"
 
     def _bookmark(self, *, initial: bool = False) -> bytes:
         resource = self._request.resource

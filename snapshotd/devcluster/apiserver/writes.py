@@ -167,9 +167,9 @@ class Writes:
         obj: JsonObject,
     ) -> JsonObject:
         resource = request.resource
+        value = forms.to_store(obj, resource)
         if request.dry_run:
             return obj
-        value = {**obj, "apiVersion": _storage_api_version(resource), "kind": resource.kind}
         meta = value["metadata"]
         if old is not None and "deletionTimestamp" in meta and not meta.get("finalizers"):
             last = self._storage.remove(resource.ident, name, value)
@@ -298,12 +298,6 @@ class Writes:
     ) -> errors.ApiError:
         name = request.name or str((obj or {}).get("metadata", {}).get("name", ""))
         return errors.invalid(request.resource.group, request.resource.kind, name, causes)
-
-
-def _storage_api_version(resource: resources.Resource) -> str:
-    if not resource.group:
-        return resource.storage_version
-    return f"{resource.group}/{resource.storage_version}"
 
 
 def _spec(resource: resources.Resource, obj: JsonObject) -> JsonObject:

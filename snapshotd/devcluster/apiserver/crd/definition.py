@@ -1,28 +1,37 @@
 """One CustomResourceDefinition: checked, and made into a resource for every version it serves."""
 
+import dataclasses
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from snapshotd.devcluster.apiserver import errors, resources
-from snapshotd.devcluster.apiserver.crd import columns, schema
+from snapshotd.devcluster.apiserver.crd import columns, conversion, schema
 
 JsonObject = dict[str, Any]
 
 _VERSION = re.compile(r"v(\d+)((alpha|beta)(\d+))?")
 
 
-def compile_definition(definition: JsonObject) -> list[resources.Resource]:
-    """Return a resource for every served version; raises 422 naming what is wrong, and where."""
+def compile_definition(
+    definition: JsonObject, converters: Mapping[str, conversion.Converter] | None = None
+) -> list[resources.Resource]:
+    """Return a resource for every served version; raises 422 naming what is wrong, and where.
+
+    `converters` stand, by group, for the webhooks that definitions name by their services.
+    """
     causes: list[errors.Cause] = []
     spec = definition.get("spec") or {}
     name = definition.get("metadata", {}).get("name", "")
     _check_names(spec, name, causes)
     if causes:
         raise _invalid(name, causes)
+    converting = conversion.of(definition, converters or {})
     served = []
     for index, version in enumerate(spec["versions"]):
         if version.get("served"):
-            served.append(_resource(definition, version, f"spec.versions[{index}]", causes))
+            made = _resource(definition, version, f"spec.versions[{index}]", causes)
+            served.append(dataclasses.replace(made, conversion=converting))
     if causes:
         raise _invalid(name, causes)
     return served
@@ -64,6 +73,7 @@ def _check_names(spec: JsonObject, name: str, causes: list[errors.Cause]) -> Non
         declared = (version.get("schema") or {}).get("openAPIV3Schema")
         if not isinstance(declared, dict):
             causes.append(_required(f"spec.versions[{index}].schema.openAPIV3Schema"))
+    causes += conversion.problems(spec)
 
 
 def _resource(
