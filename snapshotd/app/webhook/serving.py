@@ -225,12 +225,11 @@ class Webhook:
     def _too_large(self) -> str:
         return f"the body is larger than {self._values.max_body_bytes} bytes"
 
-    def _refusal(self, code: HTTPStatus, why: str) -> web.Response:
+    @staticmethod
+    def _refusal(code: HTTPStatus, why: str) -> web.Response:
+        """Refuse; a body that is not whole by then has its connection closed by aiohttp."""
         log.warning("conversion_refused", code=code.value, error=why)
-        response = _text(code, why)
-        if code != HTTPStatus.BAD_REQUEST:
-            response.force_close()  # the rest of its body is of no use
-        return response
+        return _text(code, why)
 
 
 async def _ready(_: web.Request) -> web.Response:

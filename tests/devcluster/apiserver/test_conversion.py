@@ -140,7 +140,8 @@ async def test_what_is_written_in_one_version_is_read_in_each(
 async def test_a_list_is_one_question_whatever_its_length(cluster: Cluster) -> None:
     for number in range(5):
         await cluster.create(where("v1"), content("v1", f"c{number}"))
-        await cluster.told(TOLD["v1"], "v1", f"c{number}")
+        status = {"volumeSnapshotInfoList": [{**ENTRY, "restoreSize": number}]}
+        await cluster.told(status, "v1", f"c{number}")
     before = (
         cluster.webhook.count("conversion_requests", result="converted") if cluster.webhook else 0
     )
@@ -218,7 +219,7 @@ async def test_applying_works_in_a_version_that_is_not_stored(cluster: Cluster) 
 
 
 async def test_a_deletion_keeps_to_its_preconditions_in_any_version(cluster: Cluster) -> None:
-    made = await cluster.create(where("v1beta1"), content("v1beta1", finalizers=["a.b/c"]))
+    made = await cluster.create(where("v1beta2"), content("v1beta2", finalizers=["a.b/c"]))
     options = {"preconditions": {"resourceVersion": made.version}}
     held = await cluster.ask("DELETE", where("v1beta1", "c"), options)
     assert held.code == 200, held.body
