@@ -86,6 +86,7 @@ REFUSED = [
     (group({"selector": {"matchLabels": {"a": 1}}}), "must be of type string"),
     (group({"selector": {"matchExpressions": [{"key": "a"}]}}), "operator: Required value"),
     (group({"selector": {"matchExpressions": [{"operator": "In"}]}}), "key: Required value"),
+    ({"kind": "VolumeGroupSnapshotContent"}, "spec: Required value"),
     *((content(**{field: None}), f"spec.{field}: Required value") for field in CONTENT_SPEC),
     (content(deletionPolicy="Keep"), 'Unsupported value: "Keep"'),
     (content(source={}), ONE_CONTENT_SOURCE),
