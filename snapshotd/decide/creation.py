@@ -19,10 +19,10 @@ def decide(view: views.ContentView, policy: views.DriverPolicy, now: float) -> i
     content = view.content
     if validation.content_problem(content):
         return intents.Decision(why="the controller reports its invalid source")
+    if content.ready:  # for good: a late answer to another call does not change that
+        return _only(calls.not_being_created(content))
     if view.answer is not None:
         return _conclude(view, view.answer, policy, now)
-    if content.ready:
-        return _only(calls.not_being_created(content))
     if names.GROUP_HANDLE_ANNOTATION in content.metadata.annotations and not content.handle:
         return intents.Decision(why="is cut with its group, whose content has its handle")
     if content.spec.source.volume_handle and not content.spec.volume_snapshot_ref.uid:

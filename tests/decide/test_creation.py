@@ -257,3 +257,12 @@ def test_a_member_of_a_group_is_cut_with_its_group() -> None:
     decision = decide(content=member, snapshot_class=None)
     assert decision.intents == ()
     assert decision.why == "is cut with its group, whose content has its handle"
+
+
+@pytest.mark.parametrize("code", list(outcomes.Code))
+def test_a_ready_snapshot_stays_ready_whatever_a_late_answer_says(code: outcomes.Code) -> None:
+    """Another call had made it ready while this one was under way."""
+    call = intents.CreateSnapshot(name="snapshot-uid-1", source_volume="vol")
+    late = outcomes.Refusal(code, "too late")
+    decision = decide(content=objects.ready_content(), call=call, answer=late)
+    assert decision == intents.SETTLED
