@@ -84,9 +84,18 @@ async def test_what_goes_wakes_the_snapshot_that_rests_on_it(
 
 async def test_nothing_is_woken_for_what_is_not_there() -> None:
     cluster = cluster_role.Cluster()
-    cluster.put(PV, CLASS, NODE, GROUP, objects.given_content())
+    cluster.put(PV, CLASS, NODE, GROUP, objects.given_content(), objects.claim())
     cluster.deliver()
-    assert set(cluster.queue.now) == {cluster_role.GIVEN}
+    assert set(cluster.queue.now) == {objects.claim().key}  # guarded, and nobody is cut from it
+
+
+async def test_a_claim_or_content_for_which_there_is_nothing_to_do_is_not_woken() -> None:
+    """Most changes around them are of that sort; a way through a queue costs more than a look."""
+    cluster = cluster_role.Cluster(PVC, PV, CLASS, SNAPSHOT, objects.content())
+    await cluster.settle()
+    cluster.put(objects.changed(objects.ready_content(), metadata__labels={"x": "y"}))
+    cluster.deliver()
+    assert set(cluster.queue.now) == {cluster_role.SNAPSHOT}
 
 
 async def test_an_unprotected_claim_is_woken_by_the_snapshot_that_needs_it() -> None:
