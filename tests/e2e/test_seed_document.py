@@ -115,7 +115,8 @@ def test_a_pre_provisioned_snapshot_waits_for_its_content_and_then_binds(dev: e2
     dev.kubectl.apply(PRE_PROVISIONED)
     dev.kubectl.wait(
         "volumesnapshot/test-snapshot",
-        "jsonpath={.status.error.message}=VolumeSnapshotContent is missing",
+        "jsonpath={.status.error.message}="
+        "VolumeSnapshotContent is missing: nobody has made test-content yet",
     )
     waiting = dev.kubectl.get("volumesnapshot", "test-snapshot")
     assert waiting is not None
