@@ -1,10 +1,8 @@
 """SIGHUP makes the logs say more, and less again."""
 
 import io
-import logging
 import os
 import signal
-from collections.abc import Iterator
 
 import anyio
 import anyio.abc
@@ -14,19 +12,12 @@ import structlog
 from snapshotd.app import hangup
 from snapshotd.telemetry import logging as logs
 
+pytestmark = pytest.mark.usefixtures("logs_put_back")
+
 
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
-
-
-@pytest.fixture(autouse=True)
-def _leave_no_configuration() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers, root.level = handlers, level
 
 
 async def test_a_hangup_brings_debug_and_the_next_one_takes_it_away() -> None:

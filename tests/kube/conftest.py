@@ -7,10 +7,13 @@ from pathlib import Path
 
 import certificates
 import pytest
+import reflecting
 import scripted
 from aiohttp import test_utils, web
 
 from snapshotd.kube import connection as connections
+from snapshotd.model import wire
+from snapshotd.runtime import store as caches
 from snapshotd.telemetry import metrics
 
 
@@ -59,3 +62,18 @@ def identity() -> certificates.Identity:
 @pytest.fixture(scope="session")
 def authority(identity: certificates.Identity) -> bytes:
     return identity.certificate
+
+
+@pytest.fixture
+def store() -> caches.Store[wire.Object]:
+    return caches.Store()
+
+
+@pytest.fixture
+def make(
+    connection: connections.Connection,
+    store: caches.Store[wire.Object],
+    clock: scripted.Clock,
+    meters: metrics.Metrics,
+) -> reflecting.Maker:
+    return reflecting.Maker(connection, store, clock=clock, meters=meters)

@@ -1,18 +1,15 @@
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import anyio
+import leases
 import pytest
 import virtual_time
 
 from snapshotd import errors
-from snapshotd.kube import connection as connections
 from snapshotd.kube import lease
 from snapshotd.model import times
 
-COLLECTION = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
-PATH = f"{COLLECTION}/snapshot-controller-leader"
 TIMING = lease.Timing()
 
 
@@ -21,91 +18,10 @@ def anyio_backend() -> tuple[str, dict[str, Callable[[], virtual_time.VirtualLoo
     return "asyncio", {"loop_factory": virtual_time.VirtualLoop}
 
 
-class Leases:
-    """An API server with room for one Lease; `trouble` is done before an answer."""
-
-    def __init__(self) -> None:
-        self.lease: dict[str, Any] | None = None
-        self.version = 0
-        self.writes: list[tuple[float, str, dict[str, Any]]] = []
-        self.requests = 0
-        self.trouble: Callable[[], Any] | None = None
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,  # noqa: ARG002
-        body: bytes | None = None,
-        content_type: str = "application/json",  # noqa: ARG002
-        timeout: float = 30.0,  # noqa: ASYNC109
-    ) -> connections.Response:
-        self.requests += 1
-        with anyio.move_on_after(timeout):
-            await anyio.lowlevel.checkpoint()
-            if self.trouble is not None:
-                await self.trouble()
-            return self._answer(method, path, body)
-        raise errors.Unavailable("no answer")
-
-    def _answer(self, method: str, path: str, body: bytes | None) -> connections.Response:
-        if method == "POST":
-            assert path == COLLECTION
-            if self.lease is not None:
-                raise errors.Conflict("it exists")
-        else:
-            assert path == PATH
-            if self.lease is None:
-                raise errors.Gone("not found")
-        if body is not None:
-            sent = json.loads(body)
-            version = sent["metadata"].get("resourceVersion")
-            if self.lease is not None and version != str(self.version):
-                raise errors.Conflict("it was modified")
-            self.store(sent)
-            self.writes.append((anyio.current_time(), method, sent["spec"]))
-        return connections.Response(200, json.dumps(self.lease).encode())
-
-    def store(self, sent: dict[str, Any]) -> None:
-        self.version += 1
-        metadata = {**sent["metadata"], "resourceVersion": str(self.version)}
-        self.lease = {**sent, "metadata": metadata}
-
-    @property
-    def spec(self) -> dict[str, Any]:
-        assert self.lease is not None
-        spec: dict[str, Any] = self.lease["spec"]
-        return spec
-
-
-def candidate(api: Leases, identity: str = "a", **labels: str) -> lease.LeaderElection:
-    lock = lease.Lock("kube-system", "snapshot-controller-leader", identity, labels)
-    return lease.LeaderElection(api, lock, clock=virtual_time.VirtualClock())
-
-
-class Reign:
-    """A `lead` that leads until it is cancelled, or for some seconds."""
-
-    def __init__(self, seconds: float = float("inf")) -> None:
-        self.seconds = seconds
-        self.began = anyio.Event()
-        self.began_at = float("nan")
-        self.ended_at = float("nan")
-
-    async def __call__(self) -> None:
-        self.began_at = anyio.current_time()
-        self.began.set()
-        try:
-            await anyio.sleep(self.seconds)
-        finally:
-            self.ended_at = anyio.current_time()
-
-
 async def test_the_first_one_creates_the_lease_as_the_reference_does() -> None:
-    api = Leases()
+    api = leases.Leases()
 
-    await candidate(api, team="storage").run(Reign(1))
+    await leases.candidate(api, team="storage").run(leases.Reign(1))
 
     method, spec = api.writes[0][1:]
     assert method == "POST"
@@ -123,9 +39,9 @@ async def test_the_first_one_creates_the_lease_as_the_reference_does() -> None:
 
 
 async def test_it_is_renewed_once_a_retry_period() -> None:
-    api = Leases()
+    api = leases.Leases()
 
-    await candidate(api).run(Reign(60))
+    await leases.candidate(api).run(leases.Reign(60))
 
     renewals = [at for at, _, spec in api.writes if spec["holderIdentity"] == "a"]
     assert 10 <= len(renewals) <= 13
@@ -136,13 +52,13 @@ async def test_it_is_renewed_once_a_retry_period() -> None:
 
 
 async def test_it_is_given_back_at_the_end_so_that_another_starts_at_once() -> None:
-    api = Leases()
-    first, second = Reign(20), Reign(1)
+    api = leases.Leases()
+    first, second = leases.Reign(20), leases.Reign(1)
 
     async with anyio.create_task_group() as group:
-        group.start_soon(candidate(api, "a").run, first)
+        group.start_soon(leases.candidate(api, "a").run, first)
         await first.began.wait()
-        group.start_soon(candidate(api, "b").run, second)
+        group.start_soon(leases.candidate(api, "b").run, second)
 
     assert first.ended_at <= second.began_at <= first.ended_at + TIMING.retry_period * 1.2
     taken = next(spec for _, _, spec in api.writes if spec["holderIdentity"] == "b")
@@ -152,11 +68,11 @@ async def test_it_is_given_back_at_the_end_so_that_another_starts_at_once() -> N
 
 
 async def test_it_is_given_back_when_cancelled() -> None:
-    api = Leases()
-    reign = Reign()
+    api = leases.Leases()
+    reign = leases.Reign()
 
     async with anyio.create_task_group() as group:
-        group.start_soon(candidate(api).run, reign)
+        group.start_soon(leases.candidate(api).run, reign)
         await reign.began.wait()
         group.cancel_scope.cancel()
 
@@ -164,11 +80,11 @@ async def test_it_is_given_back_when_cancelled() -> None:
 
 
 async def test_giving_it_back_takes_no_longer_than_it_may() -> None:
-    api = Leases()
-    reign = Reign()
+    api = leases.Leases()
+    reign = leases.Reign()
 
     async with anyio.create_task_group() as group:
-        group.start_soon(candidate(api).run, reign)
+        group.start_soon(leases.candidate(api).run, reign)
         await reign.began.wait()
         api.trouble = anyio.sleep_forever
         begun = anyio.current_time()
@@ -178,51 +94,51 @@ async def test_giving_it_back_takes_no_longer_than_it_may() -> None:
 
 
 async def test_a_lease_that_cannot_be_given_back_harms_nobody() -> None:
-    api = Leases()
+    api = leases.Leases()
 
     async def lead() -> None:
         api.trouble = refuse
 
-    await candidate(api).run(lead)
+    await leases.candidate(api).run(lead)
 
     assert api.spec["holderIdentity"] == "a"
 
 
 async def test_a_holder_that_died_is_followed_after_the_time_we_have_watched_it() -> None:
     """Whatever its clock said: its last renewal is dated an hour ahead."""
-    api = Leases()
+    api = leases.Leases()
     ahead = times.rfc3339_micro(virtual_time.EPOCH + 3600)
     spec = {"holderIdentity": "dead", "leaseDurationSeconds": 15, "renewTime": ahead}
     api.store({"metadata": {"name": "x"}, "spec": {**spec, "leaseTransitions": 3}})
-    reign = Reign(1)
+    reign = leases.Reign(1)
     begun = anyio.current_time()
 
-    await candidate(api).run(reign)
+    await leases.candidate(api).run(reign)
 
     assert 15 <= reign.began_at - begun <= 15 + TIMING.retry_period * 1.2
     assert api.writes[0][2]["leaseTransitions"] == 4
 
 
 async def test_the_duration_that_counts_is_the_holders() -> None:
-    api = Leases()
+    api = leases.Leases()
     spec = {"holderIdentity": "dead", "leaseDurationSeconds": 60}
     api.store({"metadata": {"name": "x"}, "spec": spec})
-    reign = Reign(1)
+    reign = leases.Reign(1)
     begun = anyio.current_time()
 
-    await candidate(api).run(reign)
+    await leases.candidate(api).run(reign)
 
     assert reign.began_at - begun >= 60
 
 
 async def test_two_never_lead_at_once() -> None:
-    api = Leases()
-    reigns = {name: Reign() for name in "abc"}
+    api = leases.Leases()
+    reigns = {name: leases.Reign() for name in "abc"}
     leading: list[str] = []
 
     async def live(name: str) -> None:
         with pytest.raises(errors.Unavailable):
-            await candidate(api, name).run(reigns[name])
+            await leases.candidate(api, name).run(reigns[name])
 
     async with anyio.create_task_group() as group:
         for name in reigns:
@@ -238,7 +154,7 @@ async def test_two_never_lead_at_once() -> None:
     assert sorted(leading) == ["a", "b", "c"]
 
 
-def _leads(reign: Reign) -> bool:
+def _leads(reign: leases.Reign) -> bool:
     return reign.began.is_set() and reign.ended_at != reign.ended_at  # NaN: not yet
 
 
@@ -250,9 +166,9 @@ async def refuse() -> None:
 async def test_a_lease_that_cannot_be_renewed_is_lost_before_another_may_take_it(
     trouble: Callable[[], Any],
 ) -> None:
-    api = Leases()
-    reign = Reign()
-    election = candidate(api)
+    api = leases.Leases()
+    reign = leases.Reign()
+    election = leases.candidate(api)
     changes: list[tuple[bool, float]] = []
     election._on_change = lambda leading: changes.append((leading, anyio.current_time()))
 
@@ -274,8 +190,8 @@ async def test_a_lease_that_cannot_be_renewed_is_lost_before_another_may_take_it
 
 async def test_the_time_a_request_took_counts_against_us() -> None:
     """Others may have seen the renewal when it was sent, not when we heard of it."""
-    api = Leases()
-    reign = Reign()
+    api = leases.Leases()
+    reign = leases.Reign()
 
     async def slow() -> None:
         await anyio.sleep(2)
@@ -285,15 +201,15 @@ async def test_the_time_a_request_took_counts_against_us() -> None:
     api.trouble = slow
 
     with pytest.raises(errors.Unavailable):
-        await candidate(api).run(reign)
+        await leases.candidate(api).run(reign)
 
     answered = api.writes[-1][0]
     assert reign.ended_at - answered == pytest.approx(TIMING.renew_deadline - 2, abs=0.01)
 
 
 async def test_who_lost_it_knows_before_its_work_is_stopped() -> None:
-    api = Leases()
-    election = candidate(api)
+    api = leases.Leases()
+    election = leases.candidate(api)
     seen: list[bool] = []
 
     async def lead() -> None:
@@ -311,9 +227,9 @@ async def test_who_lost_it_knows_before_its_work_is_stopped() -> None:
 
 
 async def test_a_renewal_that_fails_once_is_tried_again_soon() -> None:
-    api = Leases()
+    api = leases.Leases()
     failures = [1, 2]
-    reign = Reign(30)
+    reign = leases.Reign(30)
 
     async def sometimes() -> None:
         if api.writes and failures:
@@ -322,18 +238,18 @@ async def test_a_renewal_that_fails_once_is_tried_again_soon() -> None:
 
     api.trouble = sometimes
 
-    await candidate(api).run(reign)
+    await leases.candidate(api).run(reign)
 
     assert not failures
     assert reign.ended_at - reign.began_at == pytest.approx(30)
 
 
 async def test_who_leads_can_be_told_as_the_reference_tells_it() -> None:
-    election = candidate(Leases())
+    election = leases.candidate(leases.Leases())
     told: list[str] = []
     election._on_change = lambda _: told.append(election.announcement().message)
 
-    await election.run(Reign(1))
+    await election.run(leases.Reign(1))
 
     assert told == ["a became leader", "a stopped leading"]
     event = election.announcement()
@@ -346,8 +262,8 @@ async def test_who_leads_can_be_told_as_the_reference_tells_it() -> None:
 
 
 async def test_who_finds_another_in_its_place_stops() -> None:
-    api = Leases()
-    reign = Reign()
+    api = leases.Leases()
+    reign = leases.Reign()
 
     async def usurp() -> None:
         await reign.began.wait()
@@ -356,14 +272,14 @@ async def test_who_finds_another_in_its_place_stops() -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(usurp)
         with pytest.raises(errors.Unavailable, match="b has it"):
-            await candidate(api).run(reign)
+            await leases.candidate(api).run(reign)
 
     assert api.spec["holderIdentity"] == "b"
 
 
 async def test_what_others_write_into_the_lease_stays_there() -> None:
-    api = Leases()
-    reign = Reign(20)
+    api = leases.Leases()
+    reign = leases.Reign(20)
 
     async def annotate() -> None:
         await reign.began.wait()
@@ -373,7 +289,7 @@ async def test_what_others_write_into_the_lease_stays_there() -> None:
 
     async with anyio.create_task_group() as group:
         group.start_soon(annotate)
-        group.start_soon(candidate(api).run, reign)
+        group.start_soon(leases.candidate(api).run, reign)
 
     assert api.lease is not None
     assert api.lease["metadata"]["annotations"] == {"a": "b"}
@@ -381,8 +297,8 @@ async def test_what_others_write_into_the_lease_stays_there() -> None:
 
 
 async def test_a_lease_that_was_deleted_is_made_again() -> None:
-    api = Leases()
-    reign = Reign(20)
+    api = leases.Leases()
+    reign = leases.Reign(20)
 
     async def delete() -> None:
         await reign.began.wait()
@@ -390,24 +306,24 @@ async def test_a_lease_that_was_deleted_is_made_again() -> None:
 
     async with anyio.create_task_group() as group:
         group.start_soon(delete)
-        group.start_soon(candidate(api).run, reign)
+        group.start_soon(leases.candidate(api).run, reign)
 
     assert [method for _, method, _ in api.writes].count("POST") == 2
 
 
 async def test_what_goes_wrong_in_the_work_comes_out_as_it_is() -> None:
-    api = Leases()
+    api = leases.Leases()
 
     async def broken() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await candidate(api).run(broken)
+        await leases.candidate(api).run(broken)
     assert api.spec["holderIdentity"] == ""
 
 
 async def test_a_server_that_is_away_at_first_is_waited_for() -> None:
-    api = Leases()
+    api = leases.Leases()
     begun = anyio.current_time()
 
     async def away() -> None:
@@ -416,13 +332,13 @@ async def test_a_server_that_is_away_at_first_is_waited_for() -> None:
 
     api.trouble = away
 
-    await candidate(api).run(Reign(1))
+    await leases.candidate(api).run(leases.Reign(1))
 
     assert anyio.current_time() - begun >= 100
 
 
 async def test_health_complains_when_a_leader_does_not_renew() -> None:
-    election = candidate(Leases())
+    election = leases.candidate(leases.Leases())
     assert election.check() is None
 
     election.leading, election._renewed = True, anyio.current_time() - 36
@@ -443,7 +359,7 @@ def test_two_processes_of_a_host_are_told_apart() -> None:
 
 
 async def test_a_renewal_that_has_to_read_the_lease_first_is_told() -> None:
-    api = Leases()
+    api = leases.Leases()
     lock = lease.Lock("kube-system", "snapshot-controller-leader", "a")
     told: list[float] = []
     election = lease.LeaderElection(
@@ -452,7 +368,7 @@ async def test_a_renewal_that_has_to_read_the_lease_first_is_told() -> None:
         clock=virtual_time.VirtualClock(),
         on_slow_path=lambda: told.append(anyio.current_time()),
     )
-    reign = Reign(30)
+    reign = leases.Reign(30)
 
     async with anyio.create_task_group() as group:
         group.start_soon(election.run, reign)

@@ -1,4 +1,3 @@
-import itertools
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -6,7 +5,6 @@ import reflecting
 import scripted
 import structlog
 
-from snapshotd.kube import connection as connections
 from snapshotd.kube import reflector as reflectors
 from snapshotd.model import keys, volumes, wire
 from snapshotd.runtime import store as caches
@@ -18,49 +16,8 @@ Store = caches.Store[wire.Object]
 Run = Callable[[reflectors.Reflector], Awaitable[None]]
 
 
-@pytest.fixture
-def store() -> Store:
-    return caches.Store()
-
-
-class Maker:
-    """Makes reflectors into one store."""
-
-    def __init__(
-        self,
-        connection: connections.Connection,
-        store: Store,
-        *,
-        clock: scripted.Clock,
-        meters: metrics.Metrics,
-    ) -> None:
-        self.connection, self.store, self.clock, self.meters = connection, store, clock, meters
-
-    def __call__(
-        self, scope: reflectors.Scope | None = None, timing: reflectors.Timing | None = None
-    ) -> reflectors.Reflector:
-        return reflectors.Reflector(
-            self.connection,
-            scope or reflectors.Scope(CLAIM),
-            store=self.store,
-            clock=self.clock,
-            meters=self.meters,
-            timing=timing,
-        )
-
-
-@pytest.fixture
-def make(
-    connection: connections.Connection,
-    store: Store,
-    clock: scripted.Clock,
-    meters: metrics.Metrics,
-) -> Maker:
-    return Maker(connection, store, clock=clock, meters=meters)
-
-
 async def test_a_list_comes_in_pages_and_is_kept_at_its_version(
-    server: scripted.Server, make: Maker, store: Store
+    server: scripted.Server, make: reflecting.Maker, store: Store
 ) -> None:
     server.reply(200, scripted.listing(9, scripted.claim("a", 1), token="next+page="))
     server.reply(200, scripted.listing(9, scripted.claim("b", 2)))
@@ -86,7 +43,7 @@ async def test_a_list_comes_in_pages_and_is_kept_at_its_version(
 
 
 async def test_a_watch_changes_the_cache(
-    server: scripted.Server, make: Maker, store: Store
+    server: scripted.Server, make: reflecting.Maker, store: Store
 ) -> None:
     server.reply(200, scripted.listing(5, scripted.claim("a", 1), scripted.claim("b", 2)))
     server.stream(
@@ -105,7 +62,7 @@ async def test_a_watch_changes_the_cache(
 
 
 async def test_lines_may_be_cut_anywhere(
-    server: scripted.Server, make: Maker, store: Store
+    server: scripted.Server, make: reflecting.Maker, store: Store
 ) -> None:
     stream = scripted.event("ADDED", scripted.claim("a", 6)) + scripted.bookmark(7)
     server.reply(200, scripted.listing(5))
@@ -118,7 +75,7 @@ async def test_lines_may_be_cut_anywhere(
 
 
 async def test_a_stream_that_breaks_off_is_taken_up_where_it_was(
-    server: scripted.Server, make: Maker, store: Store
+    server: scripted.Server, make: reflecting.Maker, store: Store
 ) -> None:
     whole = scripted.event("ADDED", scripted.claim("a", 6))
     server.reply(200, scripted.listing(5))
@@ -133,7 +90,7 @@ async def test_a_stream_that_breaks_off_is_taken_up_where_it_was(
 
 @pytest.mark.parametrize("garbage", [b"<html>502</html>\n", b"\xff\xfe\n", b'{"type": 3}\n'])
 async def test_garbage_ends_the_stream_and_nothing_else(
-    server: scripted.Server, make: Maker, store: Store, garbage: bytes
+    server: scripted.Server, make: reflecting.Maker, store: Store, garbage: bytes
 ) -> None:
     server.reply(200, scripted.listing(5))
     server.stream(scripted.event("ADDED", scripted.claim("a", 6)) + garbage)
@@ -156,7 +113,7 @@ def expired_event(server: scripted.Server) -> None:
 @pytest.mark.parametrize("expire", [expired_status, expired_event])
 async def test_an_expired_version_is_listed_again_without_losing_a_deletion(
     server: scripted.Server,
-    make: Maker,
+    make: reflecting.Maker,
     store: Store,
     expire: Callable[[scripted.Server], None],
 ) -> None:
@@ -174,7 +131,9 @@ async def test_an_expired_version_is_listed_again_without_losing_a_deletion(
     assert server.seen[-1].query["resourceVersion"] == "20"
 
 
-async def test_another_error_event_keeps_the_version(server: scripted.Server, make: Maker) -> None:
+async def test_another_error_event_keeps_the_version(
+    server: scripted.Server, make: reflecting.Maker
+) -> None:
     server.reply(200, scripted.listing(5))
     server.stream(scripted.event("ERROR", scripted.status(500, "InternalError")))
 
@@ -184,7 +143,7 @@ async def test_another_error_event_keeps_the_version(server: scripted.Server, ma
 
 
 async def test_a_page_that_expired_is_replaced_by_one_list_in_one_piece(
-    server: scripted.Server, make: Maker, store: Store
+    server: scripted.Server, make: reflecting.Maker, store: Store
 ) -> None:
     server.reply(200, scripted.listing(5, scripted.claim("gone", 1), token="t"))
     server.fail(410, "Expired")
@@ -204,7 +163,7 @@ async def test_a_page_that_expired_is_replaced_by_one_list_in_one_piece(
 
 
 async def test_a_malformed_object_costs_itself_alone(
-    server: scripted.Server, make: Maker, store: Store
+    server: scripted.Server, make: reflecting.Maker, store: Store
 ) -> None:
     bad = scripted.claim("bad", 2)
     bad["spec"] = "no"
@@ -230,7 +189,7 @@ async def test_a_malformed_object_costs_itself_alone(
 
 
 async def test_an_object_that_became_unreadable_stays_as_it_was(
-    server: scripted.Server, make: Maker, store: Store
+    server: scripted.Server, make: reflecting.Maker, store: Store
 ) -> None:
     bad = scripted.claim("a", 9)
     bad["spec"] = "no"
@@ -244,7 +203,7 @@ async def test_an_object_that_became_unreadable_stays_as_it_was(
 
 
 async def test_an_unreadable_object_that_is_deleted_is_gone(
-    server: scripted.Server, make: Maker, store: Store
+    server: scripted.Server, make: reflecting.Maker, store: Store
 ) -> None:
     bad = scripted.claim("a", 9)
     bad["spec"] = "no"
@@ -257,7 +216,7 @@ async def test_an_unreadable_object_that_is_deleted_is_gone(
 
 
 async def test_a_kind_that_is_not_served_is_waited_for_with_advice(
-    server: scripted.Server, make: Maker
+    server: scripted.Server, make: reflecting.Maker
 ) -> None:
     server.reply(404, b"404 page not found\n")
     server.reply(404, b"404 page not found\n")
@@ -274,7 +233,9 @@ async def test_a_kind_that_is_not_served_is_waited_for_with_advice(
     assert logs[0]["log_level"] == "warning"
 
 
-async def test_a_missing_kind_shows_in_the_check(server: scripted.Server, make: Maker) -> None:
+async def test_a_missing_kind_shows_in_the_check(
+    server: scripted.Server, make: reflecting.Maker
+) -> None:
     server.reply(404, b"404 page not found\n")
     reflector = make(reflectors.Scope(keys.Kind.VOLUME_SNAPSHOT))
 
@@ -285,7 +246,7 @@ async def test_a_missing_kind_shows_in_the_check(server: scripted.Server, make: 
 
 @pytest.mark.parametrize("code", [403, 404])
 async def test_an_optional_kind_holds_nobody_up(
-    server: scripted.Server, make: Maker, store: Store, code: int
+    server: scripted.Server, make: reflecting.Maker, store: Store, code: int
 ) -> None:
     server.fail(code)
     server.fail(code)
@@ -301,86 +262,9 @@ async def test_an_optional_kind_holds_nobody_up(
     assert store.count(keys.Kind.NODE) == 1
 
 
-async def test_failures_are_answered_ever_later(
-    server: scripted.Server, make: Maker, clock: scripted.Clock
-) -> None:
-    for _ in range(12):
-        server.fail(500)
-
-    await reflecting.until_idle(server, make())
-
-    assert len(clock.slept) == 12
-    for slept, ceiling in zip(clock.slept, [0.5, 1, 2, 4, 8, 16, 30, 30, 30], strict=False):
-        assert ceiling / 2 <= slept <= ceiling
-
-
-async def test_a_server_that_asks_for_time_gets_it(
-    server: scripted.Server, make: Maker, clock: scripted.Clock
-) -> None:
-    server.reply(429, headers={"Retry-After": "40"})
-
-    await reflecting.until_idle(server, make())
-
-    assert clock.slept == [40.0]
-
-
-async def test_a_stream_that_ends_at_once_is_no_reason_to_hurry(
-    server: scripted.Server, make: Maker, clock: scripted.Clock
-) -> None:
-    server.reply(200, scripted.listing(5))
-    for _ in range(5):
-        server.stream()
-
-    await reflecting.until_idle(server, make())
-
-    assert len(clock.slept) == 5
-    assert all(later > sooner for sooner, later in itertools.pairwise(clock.slept[::2]))
-
-
-@pytest.mark.parametrize(("end", "pauses"), [(b"", 0), (b'{"type": "ADD', 1)])
-async def test_a_watch_that_ends_in_its_time_is_followed_at_once_unless_cut(
-    server: scripted.Server, make: Maker, *, end: bytes, pauses: int
-) -> None:
-    deleted = scripted.event("DELETED", scripted.claim("a", 6))
-    server.reply(200, scripted.listing(5))
-    server.stream(deleted, end, meanwhile=lambda: make.clock.pass_by(400))
-
-    await reflecting.until_idle(server, make())
-
-    assert len(make.clock.slept) == pauses
-    assert server.seen[-1].query["resourceVersion"] == "6"
-
-
-async def test_a_version_that_is_of_no_use_is_given_up(
-    server: scripted.Server, make: Maker, store: Store
-) -> None:
-    """A server that came back with less than it had answers 504 to a version ahead of it."""
-    server.reply(200, scripted.listing(500))
-    for _ in range(8):
-        server.fail(504, "Timeout")
-    server.reply(200, scripted.listing(600, scripted.claim("a", 550)))
-
-    await reflecting.until_idle(server, make())
-
-    assert reflecting.claims_in(store) == {"a": "550"}
-
-
-async def test_success_forgets_earlier_failures(
-    server: scripted.Server, make: Maker, clock: scripted.Clock
-) -> None:
-    for _ in range(4):
-        server.fail(500)
-    server.reply(200, scripted.listing(5))
-    server.stream(cut=True)
-
-    await reflecting.until_idle(server, make())
-
-    assert clock.slept[-1] <= 0.5
-
-
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"metadata": {"resourceVersion": "x"}}'])
 async def test_a_broken_list_changes_nothing(
-    server: scripted.Server, make: Maker, store: Store, body: bytes
+    server: scripted.Server, make: reflecting.Maker, store: Store, body: bytes
 ) -> None:
     server.reply(200, scripted.listing(5, scripted.claim("a", 1)))
     server.fail(410, "Expired")
@@ -392,7 +276,7 @@ async def test_a_broken_list_changes_nothing(
 
 
 async def test_what_happens_is_counted(
-    server: scripted.Server, make: Maker, meters: metrics.Metrics
+    server: scripted.Server, make: reflecting.Maker, meters: metrics.Metrics
 ) -> None:
     server.reply(200, scripted.listing(5, scripted.claim("a", 1)))
     server.stream(scripted.event("ADDED", scripted.claim("b", 6)) + scripted.bookmark(7))

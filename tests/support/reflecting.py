@@ -6,9 +6,37 @@ from contextlib import asynccontextmanager
 import anyio
 import scripted
 
+from snapshotd.kube import connection as connections
 from snapshotd.kube import reflector as reflectors
 from snapshotd.model import keys, wire
 from snapshotd.runtime import store as caches
+from snapshotd.telemetry import metrics
+
+
+class Maker:
+    """Makes reflectors into one store."""
+
+    def __init__(
+        self,
+        connection: connections.Connection,
+        store: caches.Store[wire.Object],
+        *,
+        clock: scripted.Clock,
+        meters: metrics.Metrics,
+    ) -> None:
+        self.connection, self.store, self.clock, self.meters = connection, store, clock, meters
+
+    def __call__(
+        self, scope: reflectors.Scope | None = None, timing: reflectors.Timing | None = None
+    ) -> reflectors.Reflector:
+        return reflectors.Reflector(
+            self.connection,
+            scope or reflectors.Scope(keys.Kind.CLAIM),
+            store=self.store,
+            clock=self.clock,
+            meters=self.meters,
+            timing=timing,
+        )
 
 
 @asynccontextmanager

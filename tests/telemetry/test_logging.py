@@ -5,7 +5,6 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,8 @@ import structlog
 
 from snapshotd.model import keys, meta, secrets
 from snapshotd.telemetry import logging as logs
+
+pytestmark = pytest.mark.usefixtures("logs_put_back")
 
 
 class Terminal(io.BytesIO):
@@ -24,15 +25,6 @@ class Terminal(io.BytesIO):
 class Broken(io.BytesIO):
     def write(self, _data: object) -> int:
         raise BrokenPipeError
-
-
-@pytest.fixture(autouse=True)
-def _leave_no_configuration() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.reset_defaults()
-    root.handlers, root.level = handlers, level
 
 
 def written(file: io.BytesIO) -> list[dict[str, Any]]:

@@ -1,6 +1,10 @@
 """A call whose end is not known: the mark it leaves, and how it is found out what it made."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import anyio
+import anyio.abc
 import anyio.lowlevel
 import grpc
 import objects
@@ -13,6 +17,19 @@ from snapshotd.model import names
 
 MARKED = {names.BEING_CREATED_ANNOTATION: names.MARK}
 LOST = grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+@asynccontextmanager
+async def in_a_call(story: Story) -> AsyncIterator[tuple[anyio.abc.TaskGroup, anyio.Event]]:
+    """A creation whose call the driver has begun, and ends when the event is set."""
+    gate = story.driver.gate = anyio.Event()
+    await story.start()
+    story.api.put(objects.content())
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as group:
+            group.start_soon(story.settle)
+            await story.driver.asked.wait()
+            yield group, gate
 
 
 async def test_a_snapshot_whose_answer_was_lost_is_taken_up_and_not_cut_twice(
@@ -65,21 +82,15 @@ async def test_a_deletion_whose_answer_was_lost_is_asked_for_again(story: Story)
 
 async def test_a_call_that_takes_longer_is_marked_while_it_goes_on(story: Story) -> None:
     """And not before: a fast driver costs no write for the mark."""
-    story.driver.gate = anyio.Event()
-    await story.start()
-    story.api.put(objects.content())
-    with anyio.fail_after(30):
-        async with anyio.create_task_group() as group:
-            group.start_soon(story.settle)
-            await story.driver.asked.wait()
-            story.clock.move(0.24)
-            for _ in range(20):
-                await anyio.lowlevel.checkpoint()
-            assert not story.marked()
-            story.clock.move(0.02)
-            while not story.marked():
-                await anyio.lowlevel.checkpoint()
-            story.driver.gate.set()
+    async with in_a_call(story) as (_, gate):
+        story.clock.move(0.24)
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()
+        assert not story.marked()
+        story.clock.move(0.02)
+        while not story.marked():
+            await anyio.lowlevel.checkpoint()
+        gate.set()
     assert story.content().ready
     assert not story.marked()
     assert [type(each) for each in story.writer.done] == [
@@ -92,17 +103,11 @@ async def test_a_call_that_takes_longer_is_marked_while_it_goes_on(story: Story)
 async def test_a_process_that_dies_in_a_call_has_left_a_mark_and_the_next_one_goes_on(
     story: Story,
 ) -> None:
-    story.driver.gate = anyio.Event()
-    await story.start()
-    story.api.put(objects.content())
-    with anyio.fail_after(30):
-        async with anyio.create_task_group() as group:
-            group.start_soon(story.settle)
-            await story.driver.asked.wait()
-            story.clock.move(1)
-            while not story.marked():
-                await anyio.lowlevel.checkpoint()
-            group.cancel_scope.cancel()  # the process dies; what it asked for is done
+    async with in_a_call(story) as (group, _):
+        story.clock.move(1)
+        while not story.marked():
+            await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()  # the process dies; what it asked for is done
     assert story.driver.made == ["snapshot-uid-1"]
     story.driver.gate = None
     await story.start()
@@ -114,14 +119,8 @@ async def test_a_process_that_dies_in_a_call_has_left_a_mark_and_the_next_one_go
 
 async def test_a_call_that_its_reconcile_did_not_live_to_see_is_asked_after(story: Story) -> None:
     """The same process, no mark, and no answer: the deadline of the reconcile came first."""
-    story.driver.gate = anyio.Event()
-    await story.start()
-    story.api.put(objects.content())
-    with anyio.fail_after(30):
-        async with anyio.create_task_group() as group:
-            group.start_soon(story.settle)
-            await story.driver.asked.wait()
-            group.cancel_scope.cancel()
+    async with in_a_call(story) as (group, _):
+        group.cancel_scope.cancel()
     assert not story.marked()
     story.driver.gate = None
     await story.delete()
@@ -131,18 +130,12 @@ async def test_a_call_that_its_reconcile_did_not_live_to_see_is_asked_after(stor
 
 
 async def test_a_mark_that_cannot_be_written_does_not_end_the_call(story: Story) -> None:
-    story.driver.gate = anyio.Event()
-    await story.start()
-    story.api.put(objects.content())
-    with anyio.fail_after(30):
-        async with anyio.create_task_group() as group:
-            group.start_soon(story.settle)
-            await story.driver.asked.wait()
-            story.writer.fails.append(errors.Unavailable("no answer"))
-            story.clock.move(1)
-            while story.writer.fails:
-                await anyio.lowlevel.checkpoint()
-            story.driver.gate.set()
+    async with in_a_call(story) as (_, gate):
+        story.writer.fails.append(errors.Unavailable("no answer"))
+        story.clock.move(1)
+        while story.writer.fails:
+            await anyio.lowlevel.checkpoint()
+        gate.set()
     assert story.content().ready
 
 

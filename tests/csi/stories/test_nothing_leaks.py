@@ -54,15 +54,11 @@ WORDS = "cannot log in with " + ", ".join(
 
 
 @pytest.fixture(params=["json", "text"])
-def log_file(request: pytest.FixtureRequest) -> Iterator[io.BytesIO]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+def log_file(request: pytest.FixtureRequest, logs_put_back: None) -> io.BytesIO:  # noqa: ARG001
     file = io.BytesIO()
     logs.configure(request.param, WHOLE_LOGS, file=file)
     structlog.configure(cache_logger_on_first_use=False)  # or later tests would log here, too
-    yield file
-    structlog.reset_defaults()
-    root.handlers, root.level = handlers, level
+    return file
 
 
 def plan(story: Story, method: str, *codes: grpc.StatusCode) -> None:
