@@ -10,7 +10,9 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
-from snapshotd.telemetry import definitions, metrics
+import prometheus_client
+
+from snapshotd.telemetry import conversions, definitions, metrics
 
 _HEAD: Final = """\
 # Metrics
@@ -39,11 +41,19 @@ def page() -> str:
     """Return the page."""
     meters = metrics.Metrics()
     parts = [_HEAD]
-    for section, made in itertools.groupby(meters.definitions, key=lambda each: each.section):
+    for section, made in itertools.groupby(
+        definitions_of_all(meters), key=lambda each: each.section
+    ):
         parts.append(f"\n## {section}\n\n" + "\n".join(_table(made)) + "\n")
     known = {name for each in meters.definitions for name in (each.name, *each.series())}
     parts.append("\n## From prometheus_client\n\n" + "\n".join(_foreign(meters, known)) + "\n")
     return "".join(parts)
+
+
+def definitions_of_all(meters: metrics.Metrics) -> list[definitions.Definition]:
+    """Return what every process has, and after it what only the webhook has."""
+    webhook = conversions.ConversionMetrics(prometheus_client.CollectorRegistry())
+    return [*meters.definitions, *webhook.definitions]
 
 
 def _table(made: Iterator[definitions.Definition]) -> Iterator[str]:

@@ -16,6 +16,7 @@ import yaml
 from snapshotd import errors, settings
 from snapshotd.app.webhook import answering, command, serving
 from snapshotd.runtime import clock
+from snapshotd.telemetry import conversions
 
 JsonObject = dict[str, Any]
 
@@ -251,7 +252,7 @@ async def test_a_port_that_is_taken_is_told(
         tls_private_key_file=str(files.key),
         port=webhook.hook.port,
     )
-    meters = serving.Meters(prometheus_client.CollectorRegistry())
+    meters = conversions.ConversionMetrics(prometheus_client.CollectorRegistry())
     second = serving.Webhook(chosen, time=clock.SystemClock(), meters=meters, host="127.0.0.1")
     with pytest.raises(errors.Misconfigured, match="it is in use"):
         await second.run()

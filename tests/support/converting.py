@@ -19,6 +19,7 @@ import prometheus_client
 from snapshotd import settings
 from snapshotd.app.webhook import serving
 from snapshotd.runtime import clock
+from snapshotd.telemetry import conversions
 
 JsonObject = dict[str, Any]
 
@@ -146,7 +147,7 @@ async def running(
         tls_cert_file=str(files.chain), tls_private_key_file=str(files.key), port=0, **values
     )
     registry = prometheus_client.CollectorRegistry()
-    meters = serving.Meters(registry)
+    meters = conversions.ConversionMetrics(registry)
     hook = serving.Webhook(chosen, time=clock.SystemClock(), meters=meters, host="127.0.0.1")
     async with anyio.create_task_group() as group:
 

@@ -4,13 +4,14 @@ from snapshotd import errors, settings
 from snapshotd.app import process
 from snapshotd.app.webhook import serving
 from snapshotd.runtime import supervisor
+from snapshotd.telemetry import conversions
 
 
 async def run(values: settings.Webhook) -> supervisor.Ending:
     """Run `snapshotd webhook` to its end; raises `Misconfigured`."""
     _check(values.converting)
     shared = process.Shared()
-    meters = serving.Meters(shared.meters.registry)
+    meters = conversions.ConversionMetrics(shared.meters.registry)
     server = serving.Webhook(values.converting, time=shared.time, meters=meters)
     part = supervisor.Part("webhook", server.run, stop=server.stop)
     return await process.supervise(values.observing, shared, part)

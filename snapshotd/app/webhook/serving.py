@@ -17,13 +17,13 @@ from typing import Final
 import anyio
 import anyio.abc
 import anyio.to_thread
-import prometheus_client
 import structlog
 from aiohttp import web
 
 from snapshotd import errors, settings
 from snapshotd.app.webhook import answering, certificates
 from snapshotd.runtime import clock
+from snapshotd.telemetry import conversions
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
@@ -32,51 +32,18 @@ _FAREWELL: Final = 2.0  # seconds for answers to leave once all are given
 _LINGERING: Final = 1.0  # seconds for the rest of a body that was refused
 _LARGE: Final = 256 * 1024  # bytes from which on a body is not the event loop's business
 _MOST_HEADERS: Final = 64
-_BUCKETS: Final = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30)
-_RESULTS: Final = ("converted", "failed", "refused", "too_large", "slow", "busy", "crashed", "gone")
-
-
-class Meters:
-    """What the webhook counts."""
-
-    def __init__(self, registry: prometheus_client.CollectorRegistry) -> None:
-        """Show every series from the start."""
-        self.requests = prometheus_client.Counter(
-            "snapshotd_conversion_requests",
-            "Conversion requests by what became of them",
-            ["result"],
-            registry=registry,
-        )
-        self.seconds = prometheus_client.Histogram(
-            "snapshotd_conversion_request_seconds",
-            "Seconds that a conversion request took",
-            buckets=_BUCKETS,
-            registry=registry,
-        )
-        self.objects = prometheus_client.Counter(
-            "snapshotd_conversion_objects", "Objects converted", registry=registry
-        )
-        self.reloads = prometheus_client.Counter(
-            "snapshotd_certificate_reloads",
-            "Times that the certificate's files changed, by whether they could be used",
-            ["result"],
-            registry=registry,
-        )
-        for result in _RESULTS:
-            self.requests.labels(result)
-        for outcome in ("reloaded", "failed"):
-            self.reloads.labels(outcome)
-
-    def reloaded(self, outcome: certificates.Outcome) -> None:
-        """Count a change of the certificate's files."""
-        self.reloads.labels(outcome).inc()
 
 
 class Webhook:
     """The server; `run` and `stop` fit `supervisor.Part`. After the start `port` is real."""
 
     def __init__(
-        self, values: settings.Converting, *, time: clock.Clock, meters: Meters, host: str = ""
+        self,
+        values: settings.Converting,
+        *,
+        time: clock.Clock,
+        meters: conversions.ConversionMetrics,
+        host: str = "",
     ) -> None:
         """Read the certificate; raises `Misconfigured`."""
         self._values = values
