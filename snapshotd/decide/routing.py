@@ -173,10 +173,10 @@ def _said_by_others(content: snapshots.VolumeSnapshotContent) -> snapshots.Volum
 
 
 def _of_snapshot(snapshot: snapshots.VolumeSnapshot) -> Iterator[keys.Key]:
-    yield snapshot.key
     claim = claim_of(snapshot)
     if claim is not None:
-        yield claim
+        yield claim  # first: the snapshot waits until its claim is guarded
+    yield snapshot.key
 
 
 def _of_content(content: snapshots.VolumeSnapshotContent, cache: Lookup) -> Iterator[keys.Key]:

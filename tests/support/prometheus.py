@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -49,10 +50,16 @@ class Prometheus:
         self._address = ""
 
     def listens(self) -> bool:
-        """Say whether it can be asked."""
+        """Say whether it can be asked: it answers 503 while it reads what it stored."""
         found = _LISTENING.search(self.log.read_text())
-        self._address = found.group(1) if found else ""
-        return bool(self._address)
+        if not found:
+            return False
+        self._address = found.group(1)
+        try:
+            urllib.request.urlopen(f"http://{self._address}/-/ready", timeout=e2e.PATIENCE).close()
+        except urllib.error.HTTPError:
+            return False
+        return True
 
     def ask(self, path: str, **query: str) -> Any:
         """Return the data of an answer of its API."""
