@@ -21,7 +21,7 @@ from snapshotd.actors import ports, roles
 from snapshotd.app import hangup, observing
 from snapshotd.kube import connection, lease, recorder, reflector, writer
 from snapshotd.model import keys, wire
-from snapshotd.runtime import actor, clock, lag, store, supervisor, sweep, workqueue
+from snapshotd.runtime import actor, clock, garbage, lag, store, supervisor, sweep, workqueue
 from snapshotd.telemetry import endpoint, metrics, statusz
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
@@ -124,6 +124,7 @@ class RoleProcess:
             role = self._equip(cache, ports.World(writer.Writer(link), told, shared.time))
             for watch in watches:
                 await watch.synced.wait()
+            garbage.keep_what_is_here()
             log.info("caches_synced", role=self.name)
             task_status.started()
             await self._work(link, role, told)
