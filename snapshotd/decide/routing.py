@@ -4,7 +4,7 @@ Pure: a change and a way to look into the cache's indexes in, keys out. What is 
 have to wait for a timer, and nothing waits for a timer that an event could wake.
 """
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, KeysView
 from typing import Protocol
 
 import msgspec
@@ -105,28 +105,30 @@ def by_handle(volume: volumes.PersistentVolume) -> Iterator[tuple[str, str]]:
 
 def wakes_in_cluster(
     old: wire.Object | None, new: wire.Object | None, cache: Lookup
-) -> set[keys.Key]:
-    """Return the keys the controller looks at after one object changed."""
-    woken: set[keys.Key] = set()
-    for obj in (old, new):
-        match obj:
-            case snapshots.VolumeSnapshot():
-                woken.update(_of_snapshot(obj))
-            case snapshots.VolumeSnapshotContent():
-                woken.update(_of_content(obj, cache))
-            case snapshots.VolumeSnapshotClass():
-                woken.update(_of_class(obj, cache))
-            case volumes.PersistentVolumeClaim():
-                woken.update(_of_claim(obj, cache))
-            case volumes.PersistentVolume():
-                woken.update(_of_volume(obj, cache))
-            case volumes.Node():
-                woken.update(_of_node(cache))
-            case groups.VolumeGroupSnapshot():
-                woken.update(each.key for each in cache.by_index(MEMBERS_BY_GROUP, obj.key))
-            case _:
-                pass
-    return {key for key in woken if cache.get(key) is not None}
+) -> KeysView[keys.Key]:
+    """Return the keys the controller looks at after one object changed, in the order to look."""
+    woken = (key for obj in (old, new) for key in _woken_by(obj, cache))
+    return dict.fromkeys(key for key in woken if cache.get(key) is not None).keys()
+
+
+def _woken_by(obj: wire.Object | None, cache: Lookup) -> Iterator[keys.Key]:
+    match obj:
+        case snapshots.VolumeSnapshot():
+            yield from _of_snapshot(obj)
+        case snapshots.VolumeSnapshotContent():
+            yield from _of_content(obj, cache)
+        case snapshots.VolumeSnapshotClass():
+            yield from _of_class(obj, cache)
+        case volumes.PersistentVolumeClaim():
+            yield from _of_claim(obj, cache)
+        case volumes.PersistentVolume():
+            yield from _of_volume(obj, cache)
+        case volumes.Node():
+            yield from _of_node(cache)
+        case groups.VolumeGroupSnapshot():
+            yield from _of_group(obj, cache)
+        case _:
+            pass
 
 
 def wakes_at_driver(
@@ -216,3 +218,8 @@ def _of_volume(volume: volumes.PersistentVolume, cache: Lookup) -> Iterator[keys
 def _of_node(cache: Lookup) -> Iterator[keys.Key]:
     for content in cache.by_index(UNPLACED_CONTENTS, ANY_NODE):
         yield content.key
+
+
+def _of_group(group: groups.VolumeGroupSnapshot, cache: Lookup) -> Iterator[keys.Key]:
+    for member in cache.by_index(MEMBERS_BY_GROUP, group.key):
+        yield member.key

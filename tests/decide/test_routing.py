@@ -1,6 +1,6 @@
 """Every wait has a change that ends it: which keys does it wake?"""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, KeysView
 
 import objects
 import pytest
@@ -23,7 +23,7 @@ def cache(*held: wire.Object) -> store.Store[wire.Object]:
     return made
 
 
-def woken(change: wire.Object, *held: wire.Object) -> set[keys.Key]:
+def woken(change: wire.Object, *held: wire.Object) -> KeysView[keys.Key]:
     """Return what is woken when an object appears among others."""
     return routing.wakes_in_cluster(None, change, cache(change, *held))
 
@@ -57,6 +57,10 @@ def test_a_change_wakes_what_waits_for_it(
     change: wire.Object, held: Iterable[wire.Object], expected: set[keys.Key]
 ) -> None:
     assert woken(change, *held) == expected
+
+
+def test_a_claim_is_looked_at_before_the_snapshot_that_waits_for_its_guard() -> None:
+    assert list(woken(objects.snapshot(), objects.claim())) == [CLAIM, SNAP]
 
 
 def test_a_snapshot_that_goes_wakes_its_claim() -> None:
