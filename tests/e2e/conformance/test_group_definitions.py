@@ -1,60 +1,31 @@
 """Every rule of the group definitions, in each version that has it: accepted, refused, changed."""
 
-from typing import Any
-
 import api
 import pytest
+from group_objects import (
+    BOUND,
+    CLASS,
+    CONTENT_SPEC,
+    CUT,
+    GIVEN,
+    GROUP,
+    HANDLES,
+    NAMED,
+    REFERENCE,
+    SELECTED,
+    SELECTOR,
+    STRICT,
+    VERSIONS,
+    JsonObject,
+    class_,
+    content,
+    group,
+    made,
+    named,
+    where,
+)
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
-
-JsonObject = dict[str, Any]
-Paths = dict[str, str]
-
-GROUP = "groupsnapshot.storage.k8s.io"
-VERSIONS = ["v1", "v1beta2", "v1beta1"]
-STRICT = ["v1", "v1beta2"]  # the versions that keep a field which v1beta1 lets change
-PLURALS = {
-    "VolumeGroupSnapshot": "volumegroupsnapshots",
-    "VolumeGroupSnapshotContent": "volumegroupsnapshotcontents",
-    "VolumeGroupSnapshotClass": "volumegroupsnapshotclasses",
-}
-SELECTOR: JsonObject = {
-    "matchLabels": {"app": "db"},
-    "matchExpressions": [{"key": "tier", "operator": "In", "values": ["a"]}],
-}
-HANDLES: JsonObject = {"volumeGroupSnapshotHandle": "g", "volumeSnapshotHandles": ["s"]}
-REFERENCE: JsonObject = {"name": "n", "namespace": "ns"}
-CONTENT_SPEC: JsonObject = {
-    "deletionPolicy": "Delete",
-    "driver": "d",
-    "source": {"volumeHandles": ["v", "w"]},
-    "volumeGroupSnapshotRef": REFERENCE,
-}
-
-
-def group(source: JsonObject, **more: Any) -> JsonObject:
-    return {"kind": "VolumeGroupSnapshot", "spec": {"source": source, **more}}
-
-
-def content(**fields: Any) -> JsonObject:
-    """A content with these fields; None leaves one out."""
-    spec = {**CONTENT_SPEC, **fields}
-    spec = {name: value for name, value in spec.items() if value is not None}
-    return {"kind": "VolumeGroupSnapshotContent", "spec": spec}
-
-
-def class_(**fields: Any) -> JsonObject:
-    return {"kind": "VolumeGroupSnapshotClass", **fields}
-
-
-SELECTED = group({"selector": SELECTOR}, volumeGroupSnapshotClassName="c")
-NAMED = group({"volumeGroupSnapshotContentName": "a"})
-CUT = content()
-BOUND = content(
-    volumeGroupSnapshotRef={**REFERENCE, "uid": "u"}, volumeGroupSnapshotClassName="gold"
-)
-GIVEN = content(source={"groupSnapshotHandles": HANDLES}, deletionPolicy="Retain")
-CLASS = class_(driver="d", deletionPolicy="Delete", parameters={"a": "b"})
 
 ACCEPTED = [
     SELECTED,
@@ -194,39 +165,6 @@ CHANGES = [
     (CLASS, {"metadata": {"labels": {"a": "b"}}}),
 ]
 
-# One status after the other: what the second says of the first.
-STATUSES = [
-    (
-        SELECTED,
-        {"boundVolumeGroupSnapshotContentName": "a"},
-        {"boundVolumeGroupSnapshotContentName": "b"},
-        "boundVolumeGroupSnapshotContentName is immutable once set",
-    ),
-    (
-        CUT,
-        {"volumeGroupSnapshotHandle": "g"},
-        {"volumeGroupSnapshotHandle": "h"},
-        "volumeGroupSnapshotHandle is immutable once set",
-    ),
-]
-
-
-def where(space: str, kind: str, version: str) -> str:
-    scope = f"/namespaces/{space}" if kind == "VolumeGroupSnapshot" else ""
-    return f"/apis/{GROUP}/{version}{scope}/{PLURALS[kind]}"
-
-
-def named(space: str, obj: JsonObject, version: str) -> JsonObject:
-    return {"apiVersion": f"{GROUP}/{version}", "metadata": {"name": f"{space}-x"}, **obj}
-
-
-async def made(cluster: api.Api, space: str, obj: JsonObject, version: str) -> str:
-    """Create an object and return its path."""
-    path = where(space, obj["kind"], version)
-    answer = await cluster.create(path, named(space, obj, version))
-    assert answer.body["apiVersion"] == f"{GROUP}/{version}"
-    return f"{path}/{space}-x"
-
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("obj", ACCEPTED)
@@ -298,88 +236,6 @@ async def test_an_empty_uid_is_no_uid_yet(cluster: api.Api, space: str, version:
     change = {"spec": {"volumeGroupSnapshotRef": {"uid": "u"}}}
     answer = await cluster.ask("PATCH", path, change, kind=api.MERGE)
     assert answer.code == 200, answer.body
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize(("obj", "first", "second", "told"), STATUSES)
-async def test_a_name_in_a_status_may_be_cleared_but_not_changed(  # noqa: PLR0913, PLR0917
-    cluster: api.Api,
-    space: str,
-    obj: JsonObject,
-    first: JsonObject,
-    second: JsonObject,
-    told: str,
-    version: str,
-) -> None:
-    path = await made(cluster, space, obj, version) + "/status"
-    answer = await cluster.ask("PATCH", path, {"status": first}, kind=api.MERGE)
-    assert answer.body["status"] == first
-    answer = await cluster.ask("PATCH", path, {"status": second}, kind=api.MERGE)
-    if version in STRICT:
-        assert (answer.code, answer.body["reason"]) == (422, "Invalid")
-        assert told in answer.body["message"]
-    else:
-        assert answer.code == 200, answer.body
-    cleared = dict.fromkeys(first)
-    answer = await cluster.ask("PATCH", path, {"status": cleared}, kind=api.MERGE)
-    assert answer.code == 200, answer.body
-    answer = await cluster.ask("PATCH", path, {"status": second}, kind=api.MERGE)
-    assert answer.body["status"] == second
-
-
-ENTRY: JsonObject = {
-    "volumeHandle": "v",
-    "snapshotHandle": "s",
-    "creationTime": 1_700_000_000_000_000_001,
-    "readyToUse": True,
-    "restoreSize": 1 << 40,
-}
-CONTENT_STATUS: JsonObject = {
-    "volumeGroupSnapshotHandle": "g",
-    "creationTime": "2026-01-01T00:00:00Z",
-    "readyToUse": False,
-    "error": {"time": "2026-01-01T00:00:00Z", "message": "m"},
-}
-
-
-@pytest.mark.parametrize("version", STRICT)
-@pytest.mark.parametrize("entry", [ENTRY, {"snapshotHandle": "s"}, {}])
-async def test_a_status_tells_all_of_its_snapshots(
-    cluster: api.Api, space: str, entry: JsonObject, version: str
-) -> None:
-    path = await made(cluster, space, CUT, version) + "/status"
-    status = {**CONTENT_STATUS, "volumeSnapshotInfoList": [entry]}
-    answer = await cluster.ask("PATCH", path, {"status": status}, kind=api.MERGE)
-    assert answer.body["status"] == status
-
-
-@pytest.mark.parametrize("given", ["volumeHandle", "snapshotHandle"])
-async def test_the_oldest_version_wants_pairs_of_handles(
-    cluster: api.Api, space: str, given: str
-) -> None:
-    path = await made(cluster, space, CUT, "v1beta1") + "/status"
-    status = {"volumeSnapshotHandlePairList": [{given: "x"}]}
-    answer = await cluster.ask("PATCH", path, {"status": status}, kind=api.MERGE)
-    assert (answer.code, answer.body["reason"]) == (422, "Invalid")
-    assert "Required value" in answer.body["message"]
-
-
-@pytest.mark.parametrize("version", STRICT)
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"creationTime": 1},
-        {"readyToUse": "yes"},
-        {"volumeSnapshotInfoList": [{"creationTime": "2026-01-01T00:00:00Z"}]},
-        {"volumeSnapshotInfoList": [{"restoreSize": "1Gi"}]},
-    ],
-)
-async def test_an_unsound_status_of_a_group_content_is_refused(
-    cluster: api.Api, space: str, wrong: JsonObject, version: str
-) -> None:
-    path = await made(cluster, space, CUT, version) + "/status"
-    answer = await cluster.ask("PATCH", path, {"status": wrong}, kind=api.MERGE)
-    assert answer.code == 422, answer.body
 
 
 @pytest.mark.parametrize("version", STRICT)
