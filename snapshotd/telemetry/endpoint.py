@@ -22,7 +22,7 @@ from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 from snapshotd import errors
-from snapshotd.telemetry import statusz
+from snapshotd.telemetry import ports, statusz
 
 Check: TypeAlias = Callable[[], str | None]
 """Says what is wrong, None while nothing is. It must not wait."""
@@ -149,8 +149,8 @@ class Endpoint:
                 await runner.cleanup()
 
     async def _listen(self, runner: web.AppRunner) -> None:
-        site = web.TCPSite(runner, self.address.host, self.address.port)
         try:
+            site = web.SockSite(runner, ports.listen(self.address.host, self.address.port))
             await site.start()
         except OSError as problem:
             raise errors.Misconfigured(_advice(self.address, problem)) from problem

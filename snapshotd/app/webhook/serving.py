@@ -23,7 +23,7 @@ from aiohttp import web
 from snapshotd import errors, settings
 from snapshotd.app.webhook import answering, certificates
 from snapshotd.runtime import clock
-from snapshotd.telemetry import conversions
+from snapshotd.telemetry import conversions, ports
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
@@ -49,7 +49,7 @@ class Webhook:
         self._values = values
         self._time = time
         self._meters = meters
-        self._host = host or None
+        self._host = host
         self.port = values.port
         self._stopping = anyio.Event()
         self._under_way = 0
@@ -115,11 +115,9 @@ class Webhook:
         try:
             return await asyncio.get_running_loop().create_server(
                 runner.server,
-                self._host,
-                self._values.port,
+                sock=ports.listen(self._host, self._values.port),
                 ssl=self.certificates.context,
                 ssl_handshake_timeout=self._values.request_timeout,
-                reuse_address=True,
             )
         except OSError as problem:
             raise errors.Misconfigured(_advice(self._values.port, problem)) from problem
