@@ -85,7 +85,18 @@ class Role:
         queue = self.queues.get(key.kind)
         if queue is None or key in queue:
             return False
-        return any(isinstance(each, _DEEDS) for each in self.look(key).intents)
+        return self.foresees(key, _DEEDS)
+
+    def foresees(self, key: keys.Key, kinds: tuple[type, ...] = (object,)) -> bool:
+        """Say whether a look at a key would lead to intents of these kinds.
+
+        A look that breaks is for the actor to make again: it tells of it, counts it and backs off.
+        """
+        try:
+            found = self.look(key).intents
+        except Exception:  # noqa: BLE001 - a defect, which must harm no other key
+            return True
+        return any(isinstance(each, kinds) for each in found)
 
     def known(self) -> Iterator[keys.Key]:
         """Yield the key of every cached object that is reconciled."""
@@ -153,7 +164,7 @@ class Cluster(Role):
         for key in routing.wakes_in_cluster(change.old, change.new, self.cache):
             # Claims and contents are decided on what is cached alone, and mostly need nothing: to
             # find that out here costs a quarter of a way through the queue.
-            if key.kind is keys.Kind.VOLUME_SNAPSHOT or self.look(key).intents:
+            if key.kind is keys.Kind.VOLUME_SNAPSHOT or self.foresees(key):
                 self.wake(key, self._news)
 
 

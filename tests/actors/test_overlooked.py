@@ -137,3 +137,20 @@ async def test_a_look_says_what_is_waited_for() -> None:
     )
     assert cluster.role.look(cluster_role.CLAIM).why == "a snapshot is being cut from it"
     assert cluster.role.look(cluster_role.CONTENT) == intents.SETTLED
+
+
+async def test_a_look_that_breaks_is_left_to_the_actor_and_harms_no_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = cluster_role.Cluster(*cluster_role.source(), cluster_role.new_snapshot())
+    await cluster.settle()
+
+    def breaks(_key: keys.Key) -> intents.Decision:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cluster.role, "look", breaks)
+    cluster.change(cluster_role.CLAIM, metadata__labels={"a": "b"})
+    cluster.deliver()  # the watch goes on
+    assert cluster_role.CLAIM in cluster.queue.now
+    cluster.queue.now.clear()
+    assert cluster.role.overlooked(cluster_role.CLAIM)
