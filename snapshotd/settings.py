@@ -124,6 +124,12 @@ class Csi:
     snapshot_name_uuid_length: int = setting(
         -1, "hex digits of the uid in those names, 0 to 32; -1 keeps it whole"
     )
+    groupsnapshot_name_prefix: str = setting(
+        "groupsnapshot", "how names of group snapshots at the driver begin"
+    )
+    groupsnapshot_name_uuid_length: int = setting(
+        -1, "hex digits of the uid in those names, 0 to 32; -1 keeps it whole"
+    )
     extra_create_metadata: bool = setting(
         False, "tell the driver the names of the snapshot and content"
     )
@@ -143,6 +149,15 @@ class Csi:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Features:
+    """What can be switched off as a whole."""
+
+    feature_gates: str = setting(
+        "", "name=true or name=false, joined by commas: CSIVolumeGroupSnapshot (true), groups"
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Controller:
     """All settings of `snapshotd controller`."""
 
@@ -152,6 +167,7 @@ class Controller:
     observing: Observing = Observing()
     process: Process = Process()
     rules: Rules = Rules()
+    features: Features = Features()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -164,6 +180,7 @@ class Sidecar:
     observing: Observing = Observing()
     process: Process = Process()
     csi: Csi = Csi()
+    features: Features = Features()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -266,7 +283,4 @@ ACCEPTED = {
     "vmodule": "verbosity is the process's",
     "log-flush-frequency": "every line is flushed in the turn it was written",
     "automaxprocs": "one process uses one core",
-    "feature-gates": "group snapshots are not there yet",
-    "groupsnapshot-name-prefix": "group snapshots are not there yet",
-    "groupsnapshot-name-uuid-length": "group snapshots are not there yet",
 }

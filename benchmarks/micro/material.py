@@ -121,8 +121,7 @@ def view() -> views.BindingView:
     """Return all that the decision on a fresh snapshot sees."""
     return views.BindingView(
         snapshot=snapshot(1, ready=False),
-        claim=claim(1),
-        volume=volume(1),
+        sources=(views.Source("claim", claim(1), volume(1)),),
         snapshot_class=snapshots.VolumeSnapshotClass(
             meta.ObjectMeta(name="gold"), DRIVER, names.DELETE
         ),

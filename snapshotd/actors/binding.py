@@ -1,4 +1,6 @@
-"""The VolumeSnapshot's actor: `decide.binding` while it lives, `decide.release` when it is to go.
+"""The snapshot's actor: `decide.binding` while it lives, `decide.release` when it is to go.
+
+A group is a snapshot here: it has the same rules, and its members are keys of their own.
 
 Also the controller's own half of a content (`decide.contents`), which is next to nothing: what a
 content means for its snapshot is decided under the snapshot's key.
@@ -15,13 +17,16 @@ from snapshotd.decide import (
     release,
     views,
 )
-from snapshotd.model import keys, snapshots, wire
+from snapshotd.model import groups, keys, snapshots, wire
 from snapshotd.runtime import actor, chronicle, clock
 from snapshotd.runtime import store as caches
 
+_SNAPSHOTS = (snapshots.VolumeSnapshot, groups.VolumeGroupSnapshot)
+_CONTENTS = (snapshots.VolumeSnapshotContent, groups.VolumeGroupSnapshotContent)
+
 
 class SnapshotActor:
-    """Binds, publishes and releases VolumeSnapshots, one key at a time."""
+    """Binds, publishes and releases snapshots and groups, one key at a time."""
 
     def __init__(
         self,
@@ -44,8 +49,8 @@ class SnapshotActor:
         """Look, decide and perform until there is nothing to do now."""
         asked = False  # whether the API server told, in this reconcile, which content there is
         for _ in range(perform.MOST_ROUNDS):
-            snapshot = self._cache.find(snapshots.VolumeSnapshot, key)
-            if snapshot is None:
+            snapshot = self._cache.get(key)
+            if not isinstance(snapshot, _SNAPSHOTS):
                 return actor.Verdict()
             decision = self._decide(snapshot, asked=asked)
             chronicle.because(decision.why)
@@ -58,8 +63,8 @@ class SnapshotActor:
     async def reconcile_content(self, key: keys.Key) -> actor.Verdict:
         """See to a bound content's finalizer, and to one that came too late."""
         for _ in range(perform.MOST_ROUNDS):
-            content = self._cache.find(snapshots.VolumeSnapshotContent, key)
-            if content is None:
+            content = self._cache.get(key)
+            if not isinstance(content, _CONTENTS):
                 break
             decision = self._decide_content(content)
             chronicle.because(decision.why)
@@ -72,19 +77,19 @@ class SnapshotActor:
     def look(self, key: keys.Key) -> intents.Decision:
         """Decide and do nothing: return what a reconcile of a snapshot or content begins with."""
         match self._cache.get(key):
-            case snapshots.VolumeSnapshot() as snapshot:
+            case snapshots.VolumeSnapshot() | groups.VolumeGroupSnapshot() as snapshot:
                 return self._decide(snapshot, asked=False)
-            case snapshots.VolumeSnapshotContent() as content:
+            case snapshots.VolumeSnapshotContent() | groups.VolumeGroupSnapshotContent() as content:
                 return self._decide_content(content)
             case _:
                 return intents.SETTLED
 
-    def _decide_content(self, content: snapshots.VolumeSnapshotContent) -> intents.Decision:
+    def _decide_content(self, content: groups.AnyContent) -> intents.Decision:
         late = self._contents.is_late(content)
         return contents.decide(self._eyes.half(content, came_too_late=late))
 
-    def _decide(self, snapshot: snapshots.VolumeSnapshot, *, asked: bool) -> intents.Decision:
-        key = snapshots.content_key(publishing.bound_name(snapshot))
+    def _decide(self, snapshot: groups.AnySnapshot, *, asked: bool) -> intents.Decision:
+        key = snapshot.family.content_key(publishing.bound_name(snapshot))
         if snapshot.metadata.deleting:
             gone = self._contents.gone(key)
             return release.decide(self._eyes.release(snapshot, asked=asked, gone=gone))
@@ -92,13 +97,11 @@ class SnapshotActor:
         view = self._eyes.binding(snapshot, content_absent=asked, content_age=age)
         return binding.decide(view, self._policy, self._time.now())
 
-    async def _perform_for(
-        self, snapshot: snapshots.VolumeSnapshot, intent: intents.Anything
-    ) -> bool:
+    async def _perform_for(self, snapshot: groups.AnySnapshot, intent: intents.Anything) -> bool:
         """Do one thing for a snapshot; if the API server refuses it, tell the snapshot why."""
         if snapshot.metadata.deleting and isinstance(intent, intents.UpdateMetadata):
             # Noted before: a late content may be here before the answer, which may be lost.
-            key = snapshots.content_key(publishing.bound_name(snapshot))
+            key = snapshot.family.content_key(publishing.bound_name(snapshot))
             if intent.target.key == snapshot.key and self._cache.get(key) is None:
                 self._contents.did_without(key, snapshot.metadata.uid)
         try:
@@ -117,16 +120,19 @@ class SnapshotActor:
                 await self._performer.read(intent.key)
                 return True
             case intents.CreateContent():
-                await self._create(intent)
+                self._contents.made(intent.content.key, self._time.monotonic())
+                await self._create(intent, intent.content.key)
+            case intents.CreateMember():
+                await self._create(intent, intent.snapshot.key)
             case intents.DriverCall():
                 raise TypeError(f"the controller calls no driver: {intent}")
             case _:
                 await self._performer.perform(intent)
         return False
 
-    async def _create(self, intent: intents.CreateContent) -> None:
-        key = intent.content.key
-        self._contents.made(key, self._time.monotonic())
+    async def _create(
+        self, intent: intents.CreateContent | intents.CreateMember, key: keys.Key
+    ) -> None:
         try:
             await self._performer.write(intent)
         except errors.Conflict:

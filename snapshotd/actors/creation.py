@@ -1,4 +1,4 @@
-"""The content's actor beside the driver: `decide.creation` while it lives, `decide.deletion` then.
+"""The contents' actor beside the driver: `decide.creation` while it lives, `decide.deletion` then.
 
 A decision that ends in a call is followed by a second look with the driver's answer in the view.
 """
@@ -9,7 +9,7 @@ import structlog
 from snapshotd import errors
 from snapshotd.actors import lanes, memory, perform, ports
 from snapshotd.decide import creation, deletion, intents, outcomes, validation, views
-from snapshotd.model import keys, secrets, snapshots, wire
+from snapshotd.model import groups, keys, secrets, snapshots, wire
 from snapshotd.runtime import actor, chronicle, clock
 from snapshotd.runtime import store as caches
 
@@ -17,9 +17,11 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
 
 _Question = tuple[str, bool]
+_CONTENTS = (snapshots.VolumeSnapshotContent, groups.VolumeGroupSnapshotContent)
+_CLASSES = (snapshots.VolumeSnapshotClass, groups.VolumeGroupSnapshotClass)
 
 
-def _question(content: snapshots.VolumeSnapshotContent) -> _Question:
+def _question(content: groups.AnyContent) -> _Question:
     """Return what an answer must be about to count: this incarnation, and its making or its end."""
     return content.metadata.uid, content.metadata.deleting
 
@@ -109,12 +111,11 @@ class ContentActor:
         call: intents.Call | None = None,
         answer: outcomes.Answer | None = None,
     ) -> views.ContentView | None:
-        content = self._cache.find(snapshots.VolumeSnapshotContent, key)
-        if content is None:
+        content = self._cache.get(key)
+        if not isinstance(content, _CONTENTS):
             return None
-        name = content.spec.volume_snapshot_class_name or ""
-        class_key = keys.Key(keys.Kind.VOLUME_SNAPSHOT_CLASS, "", name)
-        snapshot_class = self._cache.find(snapshots.VolumeSnapshotClass, class_key)
+        found = self._cache.get(content.family.class_key(content.class_name or ""))
+        snapshot_class = found if isinstance(found, _CLASSES) else None
         if not validation.is_for_driver(content, snapshot_class, self._policy.driver):
             return None
         return views.ContentView(
@@ -128,19 +129,22 @@ class ContentActor:
         )
 
     def _handles(self) -> frozenset[str]:
-        """Return every snapshot of the driver that a content stands for."""
-        every = self._cache.of_kind(keys.Kind.VOLUME_SNAPSHOT_CONTENT)
-        contents = (each for each in every if isinstance(each, snapshots.VolumeSnapshotContent))
-        return frozenset(each.handle or each.spec.source.snapshot_handle or "" for each in contents)
+        """Return every snapshot of the driver that a content, or a group's, stands for."""
+        found: set[str] = set()
+        for kind in (keys.Kind.VOLUME_SNAPSHOT_CONTENT, keys.Kind.VOLUME_GROUP_SNAPSHOT_CONTENT):
+            for each in self._cache.of_kind(kind):
+                if isinstance(each, snapshots.VolumeSnapshotContent):
+                    found.add(each.handle or each.given_handle)
+                elif isinstance(each, groups.VolumeGroupSnapshotContent):
+                    found.update(each.member_handles)
+        return frozenset(found)
 
     def _decide(self, view: views.ContentView) -> intents.Decision:
         if view.content.metadata.deleting:
             return deletion.decide(view, self._policy)
         return creation.decide(view, self._policy, self._time.now())
 
-    def _settle(
-        self, content: snapshots.VolumeSnapshotContent, decision: intents.Decision
-    ) -> actor.Verdict:
+    def _settle(self, content: groups.AnyContent, decision: intents.Decision) -> actor.Verdict:
         if decision.failed:
             raise errors.Unsuccessful(decision.why)
         if decision.again is not None:
@@ -148,7 +152,7 @@ class ContentActor:
         return actor.Verdict(after=decision.again)
 
     async def _call_in_turn(
-        self, content: snapshots.VolumeSnapshotContent, call: intents.Call
+        self, content: groups.AnyContent, call: intents.Call
     ) -> outcomes.Answer | None:
         """Call the driver, None if there is no room for the call now."""
         room = self._limits.room_for(content)
@@ -159,17 +163,20 @@ class ContentActor:
         finally:
             self._lanes.leave(room)
 
-    async def _call(
-        self, content: snapshots.VolumeSnapshotContent, call: intents.Call
-    ) -> outcomes.Answer:
+    async def _call(self, content: groups.AnyContent, call: intents.Call) -> outcomes.Answer:
         credentials = await self._credentials(call.credentials)
         if isinstance(credentials, outcomes.NotSent):
             return credentials
+        answer: outcomes.Answer
         match call:
-            case intents.CreateSnapshot():
+            case intents.CreateSnapshot() | intents.CreateGroupSnapshot():
                 answer = await self._create(content, call, credentials)
             case intents.DeleteSnapshot():
                 answer = await self._driver.delete_snapshot(call, credentials)
+            case intents.DeleteGroupSnapshot():
+                answer = await self._driver.delete_group(call, credentials)
+            case intents.CheckGroupSnapshot():
+                answer = await self._driver.check_group(call, credentials)
             case intents.CheckSnapshot():
                 answer = await self._driver.check_snapshot(call, credentials)
             case intents.FindSnapshots():
@@ -181,16 +188,20 @@ class ContentActor:
 
     async def _create(
         self,
-        content: snapshots.VolumeSnapshotContent,
-        call: intents.CreateSnapshot,
+        content: groups.AnyContent,
+        call: intents.CreateSnapshot | intents.CreateGroupSnapshot,
         credentials: secrets.Credentials,
     ) -> outcomes.Answer:
+        answer: outcomes.Answer
         before = self._attempts.of(content)
         self._attempts.note(content, outcomes.Attempt.UNKNOWN)
         async with anyio.create_task_group() as group:
             if call.mark is not None:
                 group.start_soon(self._mark, call.mark, call.mark_after, name="mark-slow-call")
-            answer = await self._driver.create_snapshot(call, credentials)
+            if isinstance(call, intents.CreateSnapshot):
+                answer = await self._driver.create_snapshot(call, credentials)
+            else:
+                answer = await self._driver.create_group(call, credentials)
             group.cancel_scope.cancel()
         if isinstance(answer, outcomes.Refusal):
             self._attempts.note(content, outcomes.known_after(before, answer.code))
@@ -223,7 +234,7 @@ class ContentActor:
 
 def _told(answer: outcomes.Answer) -> str:
     match answer:
-        case outcomes.SnapshotInfo():
+        case outcomes.SnapshotInfo() | outcomes.GroupInfo():
             return "ready" if answer.ready else "not ready"
         case outcomes.Refusal():
             return answer.code

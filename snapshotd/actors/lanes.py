@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from typing import Final
 
-from snapshotd.model import keys, snapshots
+from snapshotd.model import groups, keys
 
 _SPARE: Final = 4  # one worker in so many is left to the other kind of call
 
@@ -28,16 +28,18 @@ class Limits:
     workers: int = 10
     volume: int = 2
 
-    def room_for(self, content: snapshots.VolumeSnapshotContent) -> Room:
+    def room_for(self, content: groups.AnyContent) -> Room:
         """Return the lanes that a call for this content needs.
 
         Creations and deletions each leave some of the workers to the other.
         """
         most = max(1, self.workers - max(1, self.workers // _SPARE))
-        volume = content.spec.source.volume_handle
         if content.metadata.deleting:
             return {"deleting": most}
-        return {"creating": most, ("volume", volume): self.volume} if volume else {"creating": most}
+        of_volumes: dict[Hashable, int] = {
+            ("volume", each): self.volume for each in content.cut_from
+        }
+        return {"creating": most, **of_volumes}
 
 
 class Lanes:

@@ -1,4 +1,4 @@
-"""What the controller's rules are shown of a snapshot or content: views, built from the cache.
+"""What the controller's rules are shown of a snapshot, group or content: views, from the cache.
 
 Apart from the actor, so that whoever wants to know what would be decided, and why, looks with the
 same eyes (`snapshotd explain`).
@@ -7,11 +7,15 @@ same eyes (`snapshotd explain`).
 from collections.abc import Iterable
 from typing import TypeVar
 
+from snapshotd.actors import belonging
 from snapshotd.decide import contents, publishing, routing, views
-from snapshotd.model import groups, keys, names, snapshots, volumes, wire
+from snapshotd.model import groups, keys, snapshots, volumes, wire
 from snapshotd.runtime import store as caches
 
 T = TypeVar("T")
+
+_CONTENTS = (snapshots.VolumeSnapshotContent, groups.VolumeGroupSnapshotContent)
+_CLASSES = (snapshots.VolumeSnapshotClass, groups.VolumeGroupSnapshotClass)
 
 
 class Eyes:
@@ -21,17 +25,16 @@ class Eyes:
         """Look at this cache; `policy` says whether nodes matter."""
         self._cache = cache
         self._policy = policy
+        self.homes = belonging.Homes(cache)
 
-    def bound_content(
-        self, snapshot: snapshots.VolumeSnapshot
-    ) -> snapshots.VolumeSnapshotContent | None:
-        """Return the content that a snapshot has, is to have, or names as its source."""
-        key = snapshots.content_key(publishing.bound_name(snapshot))
-        return self._cache.find(snapshots.VolumeSnapshotContent, key)
+    def bound_content(self, snapshot: groups.AnySnapshot) -> groups.AnyContent | None:
+        """Return the content that a snapshot or group has, is to have, or names as its source."""
+        found = self._cache.get(snapshot.family.content_key(publishing.bound_name(snapshot)))
+        return found if isinstance(found, _CONTENTS) else None
 
     def binding(
         self,
-        snapshot: snapshots.VolumeSnapshot,
+        snapshot: groups.AnySnapshot,
         *,
         content_absent: bool,
         content_age: float | None = None,
@@ -40,43 +43,51 @@ class Eyes:
         content = self.bound_content(snapshot)
         if content is not None or snapshot.bound_content:
             return views.BindingView(
-                snapshot, content=content, content_absent=content_absent, content_age=content_age
+                snapshot,
+                content=content,
+                content_absent=content_absent,
+                content_age=content_age,
+                home=self.homes.of(snapshot, content),
+                members=self.homes.members(snapshot, content),
             )
         return self.source(snapshot, content_absent=content_absent)
 
-    def source(
-        self, snapshot: snapshots.VolumeSnapshot, *, content_absent: bool
-    ) -> views.BindingView:
-        """Return what a content of a dynamic snapshot is made of."""
-        claim = self._claim_of(snapshot)
+    def source(self, snapshot: groups.AnySnapshot, *, content_absent: bool) -> views.BindingView:
+        """Return what a content of a dynamic snapshot or group is made of."""
+        claims = self._claims_of(snapshot)
         return views.BindingView(
             snapshot,
             content_absent=content_absent,
-            claim=claim,
-            volume=self._volume_of(claim),
+            sources=tuple(
+                views.Source(name, claim, self._volume_of(claim)) for name, claim in claims
+            ),
             snapshot_class=self._class_of(snapshot),
             default_classes=self._default_classes(snapshot),
             nodes=self._nodes(),
+            home=self.homes.of(snapshot, None),
         )
 
     def release(
-        self, snapshot: snapshots.VolumeSnapshot, *, asked: bool, gone: bool
+        self, snapshot: groups.AnySnapshot, *, asked: bool, gone: bool
     ) -> views.ReleaseView:
         """Return what release sees; `gone`: the content was seen to go."""
-        group = routing.group_of(snapshot)
-        restores = self._cache.by_index(routing.CLAIMS_BY_SNAPSHOT, snapshot.key)
+        members = self.homes.going_with(snapshot)
+        restores = [
+            claim
+            for each in (snapshot, *members)
+            for claim in self._cache.by_index(routing.CLAIMS_BY_SNAPSHOT, each.key)
+        ]
         return views.ReleaseView(
             snapshot,
             content=self.bound_content(snapshot),
             asked=asked,
             content_absent=asked or gone,
             restores=_only(volumes.PersistentVolumeClaim, restores),
-            group=self._cache.find(groups.VolumeGroupSnapshot, group) if group else None,
+            group=self.homes.group_of(snapshot),
+            members=members,
         )
 
-    def half(
-        self, content: snapshots.VolumeSnapshotContent, *, came_too_late: bool
-    ) -> views.ContentHalfView:
+    def half(self, content: groups.AnyContent, *, came_too_late: bool) -> views.ContentHalfView:
         """Return what the controller's half of a content sees."""
         waits = self._policy.distributed and contents.unplaced(content)
         return views.ContentHalfView(
@@ -84,26 +95,38 @@ class Eyes:
             came_too_late=came_too_late,
             volume=self._home_of(content) if waits else None,
             nodes=self._nodes() if waits else (),
+            cut=self.homes.cut_with(content),
         )
 
     def claim(self, claim: volumes.PersistentVolumeClaim) -> views.ClaimView:
-        """Return what protection sees: the claim, and every unfinished snapshot of it."""
+        """Return what protection sees: the claim, and every unfinished snapshot or group of it."""
         users = self._cache.by_index(routing.SNAPSHOTS_BY_CLAIM, claim.key)
         uses = [
             views.Use(each, self.bound_content(each))
             for each in _only(snapshots.VolumeSnapshot, users)
         ]
+        uses += [
+            views.Use(each, self.bound_content(each)) for each in self.homes.groups_using(claim)
+        ]
         return views.ClaimView(claim, tuple(uses))
 
-    def _home_of(self, content: snapshots.VolumeSnapshotContent) -> volumes.PersistentVolume | None:
+    def _home_of(self, content: groups.AnyContent) -> volumes.PersistentVolume | None:
         """Return the volume a content is cut from, if it is still there."""
-        where = (content.spec.driver, content.spec.source.volume_handle)
-        found = self._cache.by_index(routing.VOLUMES_BY_HANDLE, where)
-        return next(iter(_only(volumes.PersistentVolume, found)), None)
+        for handle in content.cut_from:
+            if (found := self.homes.volume(content.spec.driver, handle)) is not None:
+                return found
+        return None
 
-    def _claim_of(self, snapshot: snapshots.VolumeSnapshot) -> volumes.PersistentVolumeClaim | None:
+    def _claims_of(
+        self, snapshot: groups.AnySnapshot
+    ) -> list[tuple[str, volumes.PersistentVolumeClaim | None]]:
+        if isinstance(snapshot, groups.VolumeGroupSnapshot):
+            selected = routing.claims_of_group(snapshot, self._cache)
+            return [(each.metadata.name, each) for each in selected]
         key = routing.claim_of(snapshot)
-        return self._cache.find(volumes.PersistentVolumeClaim, key) if key else None
+        name = snapshot.spec.source.persistent_volume_claim_name or ""
+        claim = self._cache.find(volumes.PersistentVolumeClaim, key) if key else None
+        return [(name, claim)]
 
     def _volume_of(
         self, claim: volumes.PersistentVolumeClaim | None
@@ -114,21 +137,19 @@ class Eyes:
             volumes.PersistentVolume, volumes.volume_key(claim.spec.volume_name)
         )
 
-    def _class_of(self, snapshot: snapshots.VolumeSnapshot) -> snapshots.VolumeSnapshotClass | None:
-        name = snapshot.spec.volume_snapshot_class_name
-        key = keys.Key(keys.Kind.VOLUME_SNAPSHOT_CLASS, "", name or "")
-        return self._cache.find(snapshots.VolumeSnapshotClass, key)
+    def _class_of(self, snapshot: groups.AnySnapshot) -> groups.AnyClass | None:
+        found = self._cache.get(snapshot.family.class_key(snapshot.class_name or ""))
+        return found if isinstance(found, _CLASSES) else None
 
-    def _default_classes(
-        self, snapshot: snapshots.VolumeSnapshot
-    ) -> tuple[snapshots.VolumeSnapshotClass, ...]:
-        if snapshot.spec.volume_snapshot_class_name is not None:
+    def _default_classes(self, snapshot: groups.AnySnapshot) -> tuple[groups.AnyClass, ...]:
+        if snapshot.class_name is not None:
             return ()
-        every = self._cache.of_kind(keys.Kind.VOLUME_SNAPSHOT_CLASS)
+        every = self._cache.of_kind(snapshot.family.class_kind)
+        default = snapshot.family.default_class
         return tuple(
             each
-            for each in _only(snapshots.VolumeSnapshotClass, every)
-            if each.metadata.annotations.get(names.DEFAULT_CLASS_ANNOTATION) == "true"
+            for each in every
+            if isinstance(each, _CLASSES) and each.metadata.annotations.get(default) == "true"
         )
 
     def _nodes(self) -> tuple[volumes.Node, ...]:

@@ -9,13 +9,13 @@ from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 from snapshotd.decide import outcomes
-from snapshotd.model import keys, names, snapshots, wire
+from snapshotd.model import groups, keys, snapshots, wire
 from snapshotd.runtime import store as caches
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-_BEGUN = {names.BEING_CREATED_ANNOTATION}
+_CONTENTS = (snapshots.VolumeSnapshotContent, groups.VolumeGroupSnapshotContent)
 
 
 class Recent(Generic[K, V]):
@@ -68,12 +68,12 @@ class Contents:
         """Note that a snapshot was let go when there was no content of this name."""
         self._without.note(key, snapshot_uid)
 
-    def is_late(self, content: snapshots.VolumeSnapshotContent) -> bool:
+    def is_late(self, content: groups.AnyContent) -> bool:
         """Say whether a content was made for a snapshot that had been let go without one."""
-        if not content.spec.source.volume_handle:
+        if not content.cut_from:
             return False  # made by hand, for a snapshot of its own
         uid = self._without.recall(content.key)
-        return uid is not None and uid == content.spec.volume_snapshot_ref.uid
+        return uid is not None and uid == content.ref.uid
 
     def observe(self, change: caches.Change[wire.Object]) -> None:
         """Note what goes.
@@ -82,10 +82,10 @@ class Contents:
         made by hand, a new one of the same name may be on its way.
         """
         old = change.old
-        if change.new is not None or not isinstance(old, snapshots.VolumeSnapshotContent):
+        if change.new is not None or not isinstance(old, _CONTENTS):
             return
         self._made.forget(old.key)
-        if old.spec.source.volume_handle:
+        if old.cut_from:
             self._gone.note(old.key, value=True)
 
 
@@ -106,36 +106,36 @@ class Attempts:
         """Take what appears from now on as new: the cache is complete."""
         self._watching = True
 
-    def of(self, content: snapshots.VolumeSnapshotContent) -> outcomes.Attempt:
+    def of(self, content: groups.AnyContent) -> outcomes.Attempt:
         """Return what is known of calls for this content."""
         return self._ended.get(content.metadata.uid, outcomes.Attempt.UNKNOWN)
 
-    def note(self, content: snapshots.VolumeSnapshotContent, attempt: outcomes.Attempt) -> None:
+    def note(self, content: groups.AnyContent, attempt: outcomes.Attempt) -> None:
         """Note that a call is about to be sent (UNKNOWN), or how it ended."""
         if attempt is outcomes.Attempt.UNKNOWN:
             self._ended.pop(content.metadata.uid, None)
         else:
             self._ended[content.metadata.uid] = attempt
 
-    def polls(self, content: snapshots.VolumeSnapshotContent) -> int:
+    def polls(self, content: groups.AnyContent) -> int:
         """Return how often in a row the snapshot was not ready."""
         return self._polls.get(content.metadata.uid, 0)
 
-    def polled(self, content: snapshots.VolumeSnapshotContent) -> None:
+    def polled(self, content: groups.AnyContent) -> None:
         """Count one more look at which it was not ready."""
         self._polls[content.metadata.uid] = self.polls(content) + 1
 
     def observe(self, change: caches.Change[wire.Object]) -> None:
         """Note what appears, and forget what goes or has become ready."""
         old, new = change.old, change.new
-        if isinstance(old, snapshots.VolumeSnapshotContent) and (new is None or _ready(new)):
+        if isinstance(old, _CONTENTS) and (new is None or _ready(new)):
             self._ended.pop(old.metadata.uid, None)
             self._polls.pop(old.metadata.uid, None)
-        if old is None and isinstance(new, snapshots.VolumeSnapshotContent):
-            begun = new.status is not None or new.metadata.annotations.keys() & _BEGUN
+        if old is None and isinstance(new, _CONTENTS):
+            begun = new.status is not None or new.being_created
             if self._watching and not begun:
                 self._ended[new.metadata.uid] = outcomes.Attempt.NEVER
 
 
 def _ready(obj: wire.Object) -> bool:
-    return isinstance(obj, snapshots.VolumeSnapshotContent) and obj.ready
+    return isinstance(obj, _CONTENTS) and obj.ready

@@ -11,7 +11,7 @@ import structlog
 from snapshotd import errors
 from snapshotd.actors import ports
 from snapshotd.decide import intents
-from snapshotd.model import keys, secrets, snapshots, wire
+from snapshotd.model import keys, secrets, wire
 from snapshotd.runtime import chronicle
 from snapshotd.runtime import store as caches
 
@@ -49,7 +49,7 @@ class Performer:
         try:
             stored = await self._writer.write(intent)
         except errors.Gone:
-            if not isinstance(intent, intents.DeleteContent):
+            if not isinstance(intent, intents.DeleteContent | intents.DeleteMember):
                 raise
             stored = None
         if stored is not None:
@@ -63,7 +63,7 @@ class Performer:
     def _forget(self, intent: intents.Write, key: keys.Key) -> None:
         """Drop what is gone with this write; the name may be taken again before its answer came."""
         cached = self._cache.get(key)
-        if isinstance(intent, intents.CreateContent) or cached is None:
+        if isinstance(intent, intents.CreateContent | intents.CreateMember) or cached is None:
             return
         if cached.metadata.uid == intent.target.uid:
             self._cache.remove(key, keys.version_number(cached.metadata.resource_version))
@@ -92,6 +92,10 @@ class Performer:
 
 
 def _key_of(intent: intents.Write) -> keys.Key:
-    if isinstance(intent, intents.CreateContent):
-        return snapshots.content_key(intent.content.metadata.name)
-    return intent.target.key
+    match intent:
+        case intents.CreateContent():
+            return intent.content.key
+        case intents.CreateMember():
+            return intent.snapshot.key
+        case _:
+            return intent.target.key

@@ -37,27 +37,23 @@ class Driver(Protocol):
 
     async def create_snapshot(
         self, call: intents.CreateSnapshot, credentials: secrets.Credentials
-    ) -> outcomes.Answer:
+    ) -> outcomes.SingleAnswer:
         """CSI CreateSnapshot: a SnapshotInfo, or a Refusal."""
 
     async def delete_snapshot(
         self, call: intents.DeleteSnapshot, credentials: secrets.Credentials
-    ) -> outcomes.Answer:
+    ) -> outcomes.SingleAnswer:
         """CSI DeleteSnapshot: Deleted, or a Refusal."""
 
     async def check_snapshot(
         self, call: intents.CheckSnapshot, credentials: secrets.Credentials
-    ) -> outcomes.Answer:
+    ) -> outcomes.SingleAnswer:
         """CSI GetSnapshot, or ListSnapshots by id: a SnapshotInfo, NotListed, or a Refusal."""
 
     async def find_snapshots(
         self, call: intents.FindSnapshots, credentials: secrets.Credentials
-    ) -> outcomes.Answer:
+    ) -> outcomes.SingleAnswer:
         """CSI ListSnapshots of a volume, all pages: Found, or a Refusal."""
-
-
-class GroupDriver(Protocol):
-    """The same driver, asked about groups of snapshots: its answers are outcomes, too."""
 
     async def create_group(
         self, call: intents.CreateGroupSnapshot, credentials: secrets.Credentials

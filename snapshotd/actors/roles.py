@@ -10,7 +10,7 @@ from typing import Protocol
 
 from snapshotd.actors import binding, creation, lanes, operations, perform, ports, protection
 from snapshotd.decide import intents, routing, views
-from snapshotd.model import keys, snapshots, wire
+from snapshotd.model import groups, keys, snapshots, wire
 from snapshotd.runtime import actor, turns
 from snapshotd.runtime import store as caches
 
@@ -26,10 +26,24 @@ CLUSTER_INDEXES: Mapping[str, caches.Index] = {
     routing.MEMBERS_BY_GROUP: caches.Index(keys.Kind.VOLUME_SNAPSHOT, routing.member_of),
     routing.VOLUMES_BY_HANDLE: caches.Index(keys.Kind.VOLUME, routing.by_handle),
     routing.UNPLACED_CONTENTS: caches.Index(keys.Kind.VOLUME_SNAPSHOT_CONTENT, routing.unplaced),
+    routing.CLAIMS_BY_NAMESPACE: caches.Index(keys.Kind.CLAIM, routing.by_namespace),
+    routing.GROUPS_BY_CONTENT: caches.Index(keys.Kind.VOLUME_GROUP_SNAPSHOT, routing.by_content),
+    routing.GROUPS_BY_CLASS: caches.Index(
+        keys.Kind.VOLUME_GROUP_SNAPSHOT, routing.unbound_by_class
+    ),
+    routing.GROUPS_BY_NAMESPACE: caches.Index(
+        keys.Kind.VOLUME_GROUP_SNAPSHOT, routing.unfinished_group
+    ),
+    routing.GROUP_CONTENTS_BY_HANDLE: caches.Index(
+        keys.Kind.VOLUME_GROUP_SNAPSHOT_CONTENT, routing.group_by_handle
+    ),
 }
 DRIVER_INDEXES: Mapping[str, caches.Index] = {
     routing.CONTENTS_BY_CLASS: caches.Index(
         keys.Kind.VOLUME_SNAPSHOT_CONTENT, routing.unready_by_class
+    ),
+    routing.GROUP_CONTENTS_BY_CLASS: caches.Index(
+        keys.Kind.VOLUME_GROUP_SNAPSHOT_CONTENT, routing.unready_by_class
     ),
 }
 
@@ -47,13 +61,17 @@ class Queue(Protocol):
 Queues = Mapping[keys.Kind, Queue]
 
 # What changes the world: all but looking again, waking and telling.
+_ALWAYS = {keys.Kind.VOLUME_SNAPSHOT, keys.Kind.VOLUME_GROUP_SNAPSHOT}
 _DEEDS = typing.get_args(intents.Write) + typing.get_args(intents.Call)
 
 
 def tenant_of(key: keys.Key, cache: caches.Store[wire.Object]) -> str:
     """Return whose a key is, so that tenants are served in turn: the snapshot's namespace."""
-    content = cache.find(snapshots.VolumeSnapshotContent, key)
-    return key.namespace if content is None else content.spec.volume_snapshot_ref.namespace
+    match cache.get(key):
+        case snapshots.VolumeSnapshotContent() | groups.VolumeGroupSnapshotContent() as content:
+            return content.ref.namespace
+        case _:
+            return key.namespace
 
 
 class Role:
@@ -121,9 +139,13 @@ class Role:
 
 
 class Cluster(Role):
-    """The controller: snapshots, the controller's half of contents, claims."""
+    """The controller: snapshots and groups, the controller's half of contents, claims.
+
+    Without queues for `group_kinds` it leaves groups alone.
+    """
 
     kinds = (keys.Kind.VOLUME_SNAPSHOT, keys.Kind.VOLUME_SNAPSHOT_CONTENT, keys.Kind.CLAIM)
+    group_kinds = (keys.Kind.VOLUME_GROUP_SNAPSHOT, keys.Kind.VOLUME_GROUP_SNAPSHOT_CONTENT)
 
     def __init__(
         self,
@@ -153,6 +175,9 @@ class Cluster(Role):
         yield keys.Kind.VOLUME_SNAPSHOT, self._snapshots.reconcile
         yield keys.Kind.VOLUME_SNAPSHOT_CONTENT, self._snapshots.reconcile_content
         yield keys.Kind.CLAIM, self._claims.reconcile
+        if keys.Kind.VOLUME_GROUP_SNAPSHOT in self.queues:
+            yield keys.Kind.VOLUME_GROUP_SNAPSHOT, self._snapshots.reconcile
+            yield keys.Kind.VOLUME_GROUP_SNAPSHOT_CONTENT, self._snapshots.reconcile_content
 
     def look(self, key: keys.Key) -> intents.Decision:
         """Decide for a key and do nothing."""
@@ -164,14 +189,15 @@ class Cluster(Role):
         for key in routing.wakes_in_cluster(change.old, change.new, self.cache):
             # Claims and contents are decided on what is cached alone, and mostly need nothing: to
             # find that out here costs a quarter of a way through the queue.
-            if key.kind is keys.Kind.VOLUME_SNAPSHOT or self.foresees(key):
+            if key.kind in _ALWAYS or (key.kind in self.queues and self.foresees(key)):
                 self.wake(key, self._news)
 
 
 class Storage(Role):
-    """The sidecar: contents of one driver."""
+    """The sidecar: contents of one driver, and of its groups where there is a queue for them."""
 
     kinds = (keys.Kind.VOLUME_SNAPSHOT_CONTENT,)
+    group_kinds = (keys.Kind.VOLUME_GROUP_SNAPSHOT_CONTENT,)
 
     def __init__(
         self,
@@ -212,7 +238,8 @@ class Storage(Role):
 
     def reconciles(self) -> Iterator[tuple[keys.Kind, Reconcile]]:
         """Yield each kind with the reconcile of its keys."""
-        yield keys.Kind.VOLUME_SNAPSHOT_CONTENT, self._contents.reconcile
+        for kind in self.queues:
+            yield kind, self._contents.reconcile
 
     def look(self, key: keys.Key) -> intents.Decision:
         """Decide for a key and do nothing."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from snapshotd import settings
 from snapshotd.actors import operations, ports, roles
-from snapshotd.app import process
+from snapshotd.app import gates, process
 from snapshotd.decide import views
 from snapshotd.kube import reflector
 from snapshotd.model import keys, names
@@ -16,6 +16,11 @@ _WATCHED = (
     keys.Kind.VOLUME_SNAPSHOT_CLASS,
     keys.Kind.CLAIM,
     keys.Kind.VOLUME,
+)
+_GROUPS = (
+    keys.Kind.VOLUME_GROUP_SNAPSHOT,
+    keys.Kind.VOLUME_GROUP_SNAPSHOT_CONTENT,
+    keys.Kind.VOLUME_GROUP_SNAPSHOT_CLASS,
 )
 
 
@@ -32,10 +37,13 @@ class Controller(process.RoleProcess):
     component = names.CONTROLLER_COMPONENT
 
     def __init__(self, values: settings.Controller, shared: process.Shared) -> None:
-        """Take the settings."""
+        """Take the settings; raises `Misconfigured`."""
         super().__init__(
             api=values.api, queues=values.queues, leadership=values.leadership, shared=shared
         )
+        self._groups = gates.groups_wanted(values.features)
+        if self._groups:
+            self.kinds = (*roles.Cluster.kinds, *roles.Cluster.group_kinds)
         rules = values.rules
         self._policy = views.ClusterPolicy(
             status_hold=rules.status_hold,
@@ -44,10 +52,16 @@ class Controller(process.RoleProcess):
         )
 
     async def scopes(self) -> Iterable[reflector.Scope]:
-        """Watch snapshots, and all that binding rests on; groups where the server has them."""
+        """Watch snapshots, and all that binding rests on; groups where the server has them.
+
+        Groups themselves always: as long as one is there its members must not go.
+        """
         kinds = (*_WATCHED, keys.Kind.NODE) if self._policy.distributed else _WATCHED
-        groups = reflector.Scope(keys.Kind.VOLUME_GROUP_SNAPSHOT, optional=True)
-        return [*(reflector.Scope(kind) for kind in kinds), groups]
+        of_groups = _GROUPS if self._groups else _GROUPS[:1]
+        return [
+            *(reflector.Scope(kind) for kind in kinds),
+            *(reflector.Scope(kind, optional=True) for kind in of_groups),
+        ]
 
     def build(self, cache: process.Cache, queues: roles.Queues, world: ports.World) -> roles.Role:
         """Return the controller's actors."""

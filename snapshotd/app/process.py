@@ -126,6 +126,7 @@ class RoleProcess:
                 await watch.synced.wait()
             garbage.keep_what_is_here()
             log.info("caches_synced", role=self.name)
+            _tell_absent(watches)
             task_status.started()
             await self._work(link, role, told)
             told.stop()
@@ -239,6 +240,20 @@ class RoleProcess:
             timing=timing,
             on_change=lambda leading: meters.leads(lock.name, leading=leading),
             on_slow_path=lambda: meters.slow_path(lock.name),
+        )
+
+
+def _tell_absent(watches: Iterable[reflector.Reflector]) -> None:
+    """Warn once of all the kinds that the API server does not have, or not for us."""
+    absent = {str(each.kind): each.absent for each in watches if each.absent}
+    if absent:
+        log.warning(
+            "goes_on_without",
+            kinds=list(absent),
+            why=next(iter(absent.values())),
+            advice="group snapshots are not served; they are as soon as these kinds are to be had, "
+            "without a restart (kubectl apply -k config/crd), or switch them off with "
+            "--feature-gates=CSIVolumeGroupSnapshot=false",
         )
 
 

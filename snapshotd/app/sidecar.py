@@ -1,5 +1,6 @@
 """The sidecar: the driver it works beside, what it watches, and what a lost connection means."""
 
+import dataclasses
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,17 +11,19 @@ import structlog
 
 from snapshotd import errors, settings
 from snapshotd.actors import lanes, ports, roles
-from snapshotd.app import process
+from snapshotd.app import gates, process
 from snapshotd.csi import connection as channels
 from snapshotd.csi import driver as drivers
+from snapshotd.csi import groups as group_drivers
 from snapshotd.decide import views
 from snapshotd.kube import reflector
-from snapshotd.model import keys, names, snapshots, wire
+from snapshotd.model import groups, keys, names, snapshots, wire
 from snapshotd.runtime import supervisor
 from snapshotd.telemetry import statusz
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
+_CONTENTS = (snapshots.VolumeSnapshotContent, groups.VolumeGroupSnapshotContent)
 _MEET_AGAIN = 1.0  # seconds
 _DRIVER_WITHIN = 30.0  # seconds for a driver to accept the first connection, as the reference's
 _LAST_WORDS = Path("/dev/termination-log")  # what Kubernetes shows of a container that ended
@@ -38,7 +41,7 @@ class Sidecar(process.RoleProcess):
 
     name = "csi-snapshotter"
     indexes = roles.DRIVER_INDEXES
-    kinds = roles.Storage.kinds
+    kinds: tuple[keys.Kind, ...] = roles.Storage.kinds
 
     def __init__(self, values: settings.Sidecar, shared: process.Shared) -> None:
         """Take the settings."""
@@ -46,6 +49,9 @@ class Sidecar(process.RoleProcess):
             api=values.api, queues=values.queues, leadership=values.leadership, shared=shared
         )
         self._csi = values.csi
+        self._groups = gates.groups_wanted(values.features)
+        if self._groups:
+            self.kinds = (*roles.Storage.kinds, *roles.Storage.group_kinds)
         self._limits = lanes.Limits(values.queues.worker_threads, values.csi.volume_concurrency)
         self._role: roles.Storage | None = None
         self._lost = False
@@ -132,14 +138,18 @@ class Sidecar(process.RoleProcess):
                 f"CSI driver {name} cannot take snapshots: it does not tell the capability "
                 f"{drivers.CREATE_DELETE_SNAPSHOT}, so this sidecar has nothing to do beside it"
             )
+        able |= await self._driver.group_capabilities() if self._groups else frozenset()
         log.info("driver_ready", driver=name, capabilities=sorted(able))
         csi = self._csi
         return views.DriverPolicy(
             driver=name,
             can_list=drivers.LIST_SNAPSHOTS in able,
             can_check=not able.isdisjoint({drivers.LIST_SNAPSHOTS, drivers.GET_SNAPSHOT}),
+            can_group=group_drivers.CREATE_DELETE_GET_GROUP in able,
             name_prefix=csi.snapshot_name_prefix,
             name_uuid_length=csi.snapshot_name_uuid_length,
+            group_name_prefix=csi.groupsnapshot_name_prefix,
+            group_name_uuid_length=csi.groupsnapshot_name_uuid_length,
             extra_create_metadata=csi.extra_create_metadata,
             poll_interval=csi.ready_poll_interval,
         )
@@ -149,7 +159,7 @@ class Sidecar(process.RoleProcess):
         driver = self._policy.driver
 
         def ours(obj: wire.Object) -> bool:
-            return isinstance(obj, snapshots.VolumeSnapshotContent) and obj.spec.driver == driver
+            return isinstance(obj, _CONTENTS) and obj.spec.driver == driver
 
         label = ""
         if self._csi.node_deployment:
@@ -160,7 +170,12 @@ class Sidecar(process.RoleProcess):
             field_selector=f"spec.driver={driver}",
             keep=ours,
         )
-        return [contents, reflector.Scope(keys.Kind.VOLUME_SNAPSHOT_CLASS)]
+        found = [contents, reflector.Scope(keys.Kind.VOLUME_SNAPSHOT_CLASS)]
+        if self._groups:
+            kind = keys.Kind.VOLUME_GROUP_SNAPSHOT_CONTENT
+            found.append(dataclasses.replace(contents, kind=kind, optional=True))
+            found.append(reflector.Scope(keys.Kind.VOLUME_GROUP_SNAPSHOT_CLASS, optional=True))
+        return found
 
     def build(self, cache: process.Cache, queues: roles.Queues, world: ports.World) -> roles.Role:
         """Return the sidecar's actors."""
@@ -187,12 +202,14 @@ class Sidecar(process.RoleProcess):
 def _check(values: settings.Sidecar) -> None:
     """Refuse what would fail later, object by object."""
     csi = values.csi
-    if not csi.snapshot_name_prefix:
-        raise errors.Misconfigured("--snapshot-name-prefix must not be empty")
-    if not -1 <= csi.snapshot_name_uuid_length <= 32:
-        raise errors.Misconfigured(
-            f"--snapshot-name-uuid-length {csi.snapshot_name_uuid_length} is not between -1 and 32"
-        )
+    for flag, prefix, length in (
+        ("--snapshot-name", csi.snapshot_name_prefix, csi.snapshot_name_uuid_length),
+        ("--groupsnapshot-name", csi.groupsnapshot_name_prefix, csi.groupsnapshot_name_uuid_length),
+    ):
+        if not prefix:
+            raise errors.Misconfigured(f"{flag}-prefix must not be empty")
+        if not -1 <= length <= 32:
+            raise errors.Misconfigured(f"{flag}-uuid-length {length} is not between -1 and 32")
     if csi.volume_concurrency < 1:
         raise errors.Misconfigured(
             f"--volume-concurrency {csi.volume_concurrency}: at least 1, or no call could be made"

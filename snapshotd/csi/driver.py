@@ -10,7 +10,7 @@ from typing import cast
 import msgspec
 
 from snapshotd import errors
-from snapshotd.csi import calls, connection
+from snapshotd.csi import calls, connection, groups
 from snapshotd.csi import errors as codes
 from snapshotd.csi._pb import csi_pb2, csi_pb2_grpc
 from snapshotd.decide import intents, outcomes
@@ -31,8 +31,8 @@ class VolumeInfo(msgspec.Struct, frozen=True):
     context: dict[str, str]
 
 
-class Driver(calls.Caller):
-    """One driver over one connection."""
+class Driver(groups.GroupDriver):
+    """One driver over one connection, with its calls about groups."""
 
     def __init__(self, link: connection.Connection) -> None:
         """Use this connection; nothing is sent yet."""
@@ -82,7 +82,7 @@ class Driver(calls.Caller):
 
     async def create_snapshot(
         self, call: intents.CreateSnapshot, credentials: secrets.Credentials
-    ) -> outcomes.Answer:
+    ) -> outcomes.SingleAnswer:
         """CSI CreateSnapshot."""
         request = csi_pb2.CreateSnapshotRequest(
             source_volume_id=call.source_volume,
@@ -103,7 +103,7 @@ class Driver(calls.Caller):
 
     async def delete_snapshot(
         self, call: intents.DeleteSnapshot, credentials: secrets.Credentials
-    ) -> outcomes.Answer:
+    ) -> outcomes.SingleAnswer:
         """CSI DeleteSnapshot."""
         request = csi_pb2.DeleteSnapshotRequest(
             snapshot_id=call.handle, secrets=credentials.reveal()
@@ -115,7 +115,7 @@ class Driver(calls.Caller):
 
     async def check_snapshot(
         self, call: intents.CheckSnapshot, credentials: secrets.Credentials
-    ) -> outcomes.Answer:
+    ) -> outcomes.SingleAnswer:
         """CSI GetSnapshot where the driver has it, else ListSnapshots of one snapshot_id."""
         if self._gets:
             return await self._get_snapshot(call, credentials)
@@ -133,7 +133,7 @@ class Driver(calls.Caller):
 
     async def find_snapshots(
         self, call: intents.FindSnapshots, credentials: secrets.Credentials
-    ) -> outcomes.Answer:
+    ) -> outcomes.SingleAnswer:
         """CSI ListSnapshots of one source_volume_id, page after page."""
         found: list[outcomes.SnapshotInfo] = []
         token = ""
@@ -155,7 +155,7 @@ class Driver(calls.Caller):
 
     async def _get_snapshot(
         self, call: intents.CheckSnapshot, credentials: secrets.Credentials
-    ) -> outcomes.Answer:
+    ) -> outcomes.SingleAnswer:
         request = csi_pb2.GetSnapshotRequest(snapshot_id=call.handle, secrets=credentials.reveal())
         answer = await self._ask(
             "Controller/GetSnapshot", self._controller.GetSnapshot, request, credentials

@@ -1,4 +1,4 @@
-"""VolumeSnapshot to VolumeSnapshotContent: class, source, protection, the content.
+"""From a VolumeSnapshot, or a group, to its content: class, sources, protection, the content.
 
 Both kinds of source end in the same place (`pairing`): a content that points back at the snapshot.
 A snapshot is bound to one content for good: a content that vanished is reported, and never made
@@ -6,12 +6,21 @@ again under the old name, which would be another point in time.
 """
 
 from snapshotd import errors
-from snapshotd.decide import contents, intents, pairing, telling, validation, views
-from snapshotd.model import names, snapshots, volumes
+from snapshotd.decide import (
+    drafts,
+    intents,
+    members,
+    pairing,
+    selection,
+    telling,
+    validation,
+    views,
+)
+from snapshotd.model import groups, names, snapshots, volumes
 
 
 def decide(view: views.BindingView, policy: views.ClusterPolicy, now: float) -> intents.Decision:
-    """Decide for one VolumeSnapshot that is not being deleted; `now` in seconds (epoch)."""
+    """Decide for one snapshot, or group, that is not being deleted; `now` in seconds (epoch)."""
     snapshot = view.snapshot
     if problem := validation.snapshot_problem(snapshot):
         return telling.snapshot_error(
@@ -21,65 +30,84 @@ def decide(view: views.BindingView, policy: views.ClusterPolicy, now: float) -> 
         return pairing.decide(view, view.content, policy, now)
     if snapshot.bound_content:
         return _lost(view, now)
-    if given := snapshot.spec.source.volume_snapshot_content_name:
+    if given := snapshot.given_content:
         return telling.snapshot_error(
             snapshot,
             reason="SnapshotContentMissing",
-            message=f"VolumeSnapshotContent is missing: nobody has made {given} yet",
+            message=f"{snapshot.family.content_kind} is missing: nobody has made {given} yet",
             now=now,
         )
-    if validation.is_member(snapshot):
-        return intents.Decision(why="waits for its group snapshot to give it a content")
+    if isinstance(snapshot, snapshots.VolumeSnapshot) and validation.is_member(snapshot):
+        return _follow(snapshot, view.home or views.Home(), policy)
     return _cut(view, policy, now)
 
 
 def _lost(view: views.BindingView, now: float) -> intents.Decision:
     """Report a bound snapshot without content, once the API server itself has none."""
-    if not view.content_absent:
-        key = snapshots.content_key(view.snapshot.bound_content)
-        return intents.Decision(intents=(intents.Refresh(key),), again=0.0)
     snapshot = view.snapshot
+    family = snapshot.family
+    if not view.content_absent:
+        key = family.content_key(snapshot.bound_content)
+        return intents.Decision(intents=(intents.Refresh(key),), again=0.0)
     advice = (
-        "make it again for the same snapshotHandle, or delete this VolumeSnapshot"
-        if snapshot.spec.source.volume_snapshot_content_name
+        f"make it again for the same snapshotHandle, or delete this {family.snapshot_kind}"
+        if snapshot.given_content
         else "it is not cut again, since that would be another point in time: delete this "
-        "VolumeSnapshot, and take another"
+        f"{family.snapshot_kind}, and take another"
     )
+    gone = f"{family.content_kind} is missing: {snapshot.bound_content} is gone"
     return telling.snapshot_error(
-        snapshot,
-        reason="SnapshotContentMissing",
-        message=f"VolumeSnapshotContent is missing: {snapshot.bound_content} is gone; {advice}",
-        now=now,
+        snapshot, reason="SnapshotContentMissing", message=f"{gone}; {advice}", now=now
     )
+
+
+def _follow(
+    member: snapshots.VolumeSnapshot, home: views.Home, policy: views.ClusterPolicy
+) -> intents.Decision:
+    """Give a member of a group its content, which is made of what the group's content tells."""
+    why = "waits for its group snapshot to give it a content"
+    try:
+        draft = members.draft_content(member, home)
+    except errors.Invalid as error:
+        return intents.Decision(why=f"{why}: {error}")
+    finalizers = pairing.guarded(member, draft.spec.deletion_policy)
+    if finalizers != member.metadata.finalizers:
+        prepared = intents.PrepareSnapshot(telling.target(member, exact=True), finalizers)
+        return intents.Decision(intents=(prepared,), again=0.0)
+    made = intents.CreateContent(draft)
+    return intents.Decision(intents=(made,), again=policy.status_hold, why=why)
 
 
 def _cut(view: views.BindingView, policy: views.ClusterPolicy, now: float) -> intents.Decision:
-    """Bring a dynamic snapshot as far as its content: class, volume, protection, content."""
+    """Bring a dynamic snapshot as far as its content: class, volumes, protection, content."""
     snapshot = view.snapshot
     try:
         chosen = class_of(view)
     except errors.Invalid as error:
-        explicit = snapshot.spec.volume_snapshot_class_name is not None
+        explicit = snapshot.class_name is not None
         reason = "GetSnapshotClassFailed" if explicit else "SetDefaultSnapshotClassFailed"
         return telling.snapshot_error(snapshot, reason=reason, message=str(error), now=now)
     try:
-        claim, volume = source_of(view)
-        draft = contents.draft(view, chosen, volume, policy)
-        check_driver(chosen, draft.spec.driver, volume)
+        found = sources_of(view)
+        cut_from = tuple(volume for _, volume in found)
+        draft = drafts.draft(view, chosen, cut_from, policy)
+        for volume in cut_from:
+            check_driver(chosen, volume)
     except errors.Invalid as error:
-        message = f"Failed to create snapshot content with error {error}"
+        message = f"Failed to create {_word(snapshot)} content with error {error}"
         return telling.snapshot_error(
             snapshot, reason="SnapshotContentCreationFailed", message=message, now=now
         )
-    if names.CLAIM_FINALIZER not in claim.metadata.finalizers:
-        return intents.Decision(
-            intents=(intents.Wake(claim.key),), why="waits for its claim to be protected"
-        )
+    bare = [claim for claim, _ in found if names.CLAIM_FINALIZER not in claim.metadata.finalizers]
+    if bare:
+        waking = tuple(intents.Wake(claim.key) for claim in bare)
+        whose = "its claim" if len(found) == 1 else f"{len(bare)} of its {len(found)} claims"
+        return intents.Decision(intents=waking, why=f"waits for {whose} to be protected")
     prepared = _prepare(snapshot, chosen)
     if prepared is not None:
         return intents.Decision(intents=(prepared,), again=0.0)
     waiting = (
-        f"Waiting for a snapshot {snapshot.metadata.namespace}/{snapshot.metadata.name} "
+        f"Waiting for a {_word(snapshot)} {snapshot.metadata.namespace}/{snapshot.metadata.name} "
         "to be created by the CSI driver."
     )
     told = telling.news(snapshot, reason="CreatingSnapshot", message=waiting)
@@ -90,47 +118,71 @@ def _cut(view: views.BindingView, policy: views.ClusterPolicy, now: float) -> in
     )
 
 
-def class_of(view: views.BindingView) -> snapshots.VolumeSnapshotClass:
-    """Return the class asked for, or the default one of the volume's driver."""
-    wanted = view.snapshot.spec.volume_snapshot_class_name
+def _word(snapshot: groups.AnySnapshot) -> str:
+    return "snapshot" if isinstance(snapshot, snapshots.VolumeSnapshot) else "group snapshot"
+
+
+def class_of(view: views.BindingView) -> groups.AnyClass:
+    """Return the class asked for, or the default one of the volumes' driver."""
+    snapshot = view.snapshot
+    family = snapshot.family
+    kind = str(family.class_kind)
+    wanted = snapshot.class_name
     if wanted is not None:
         if view.snapshot_class is None:
             raise errors.Invalid(
-                "Failed to get snapshot class with error "
-                f'volumesnapshotclass.snapshot.storage.k8s.io "{wanted}" not found'
+                f"Failed to get {_word(snapshot)} class with error "
+                f'{kind.lower()}.{family.api_group} "{wanted}" not found'
             )
         return view.snapshot_class
-    failed = "Failed to set default snapshot class with error"
+    failed = f"Failed to set default {_word(snapshot)} class with error"
     try:
-        _claim, volume = source_of(view)
+        _claim, volume = sources_of(view)[0]
     except errors.Invalid as error:
         raise errors.Invalid(f"{failed} {error}") from None
     driver = volume.spec.csi.driver if volume.spec.csi else ""
     candidates = [each for each in view.default_classes if each.driver == driver]
     if not candidates:
         raise errors.Invalid(
-            f"{failed} cannot find default snapshot class: annotate one VolumeSnapshotClass of "
-            f'driver {driver} with {names.DEFAULT_CLASS_ANNOTATION}: "true", or name a class'
+            f"{failed} cannot find default {_word(snapshot)} class: annotate one {kind} of "
+            f'driver {driver} with {family.default_class}: "true", or name a class'
         )
     if len(candidates) > 1:
         found = ", ".join(sorted(each.metadata.name for each in candidates))
         raise errors.Invalid(
-            f"{failed} {len(candidates)} default snapshot classes were found: keep one of {found}"
+            f"{failed} {len(candidates)} default {_word(snapshot)} classes were found: keep one of "
+            f"{found}"
         )
     return candidates[0]
 
 
-def source_of(
-    view: views.BindingView,
-) -> tuple[volumes.PersistentVolumeClaim, volumes.PersistentVolume]:
-    """Return the claim and its volume, each bound to the other; raises `Invalid` saying why not."""
-    wanted = view.snapshot.spec.source.persistent_volume_claim_name
-    claim, volume = view.claim, view.volume
+_Found = tuple[volumes.PersistentVolumeClaim, volumes.PersistentVolume]
+
+
+def sources_of(view: views.BindingView) -> tuple[_Found, ...]:
+    """Return the claims to cut from, each with its volume; raises `Invalid` saying why not."""
+    snapshot = view.snapshot
+    if isinstance(snapshot, groups.VolumeGroupSnapshot):
+        selector = snapshot.spec.source.selector or groups.LabelSelector()
+        if problem := selection.problem(selector):
+            raise errors.Invalid(f"the label selector cannot be read: {problem}")
+        if not view.sources:
+            raise errors.Invalid(
+                "the label selector of the group snapshot selects no PersistentVolumeClaim in "
+                f"namespace {snapshot.metadata.namespace}"
+            )
+    return tuple(_source_of(snapshot, each) for each in view.sources)
+
+
+def _source_of(snapshot: groups.AnySnapshot, source: views.Source) -> _Found:
+    """Return a claim and its volume, each bound to the other; raises `Invalid` saying why not."""
+    wanted = source.name
+    claim, volume = source.claim, source.volume
     if claim is None:
         raise errors.Invalid(
             f'cannot get claim from snapshot: persistentvolumeclaim "{wanted}" not found'
         )
-    if _comes_too_late(view.snapshot, claim):
+    if _comes_too_late(snapshot, claim):
         raise errors.Invalid(f"cannot add finalizer on claim because it is being deleted: {wanted}")
     if claim.status.phase != names.BOUND or not claim.spec.volume_name:
         raise errors.Invalid(
@@ -152,9 +204,7 @@ def source_of(
     return claim, volume
 
 
-def _comes_too_late(
-    snapshot: snapshots.VolumeSnapshot, claim: volumes.PersistentVolumeClaim
-) -> bool:
+def _comes_too_late(snapshot: groups.AnySnapshot, claim: volumes.PersistentVolumeClaim) -> bool:
     """Say whether the claim's deletion was asked for first, or nothing holds it any more."""
     ending = claim.metadata.deletion_timestamp
     if ending is None:
@@ -164,10 +214,9 @@ def _comes_too_late(
     return began > ending or names.CLAIM_FINALIZER not in claim.metadata.finalizers
 
 
-def check_driver(
-    chosen: snapshots.VolumeSnapshotClass, driver: str, volume: volumes.PersistentVolume
-) -> None:
+def check_driver(chosen: groups.AnyClass, volume: volumes.PersistentVolume) -> None:
     """Raise `Invalid` if a class is not for the driver of the volume."""
+    driver = volume.spec.csi.driver if volume.spec.csi else ""
     if chosen.driver != driver:
         raise errors.Invalid(
             f"the class {chosen.metadata.name} is for driver {chosen.driver}, but the volume "
@@ -176,11 +225,11 @@ def check_driver(
 
 
 def _prepare(
-    snapshot: snapshots.VolumeSnapshot, chosen: snapshots.VolumeSnapshotClass
+    snapshot: groups.AnySnapshot, chosen: groups.AnyClass
 ) -> intents.PrepareSnapshot | None:
     """Return the one patch that must precede the content: finalizers, and the default class."""
     finalizers = pairing.guarded(snapshot, chosen.deletion_policy)
-    unset = snapshot.spec.volume_snapshot_class_name is None
+    unset = snapshot.class_name is None
     if finalizers == snapshot.metadata.finalizers and not unset:
         return None
     return intents.PrepareSnapshot(

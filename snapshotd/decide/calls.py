@@ -2,80 +2,115 @@
 
 One name, one set of parameters, one place for the credentials: a repeated CreateSnapshot must be
 the same call, or the driver would rightly refuse it (CSI spec, CreateSnapshot, "ALREADY_EXISTS").
+So it is with groups, whose calls carry all volumes, or the handles of all members, at once.
 """
 
 from snapshotd import errors
 from snapshotd.decide import intents, secret_refs, telling, views
-from snapshotd.model import names, snapshots
+from snapshotd.model import families, groups, names, snapshots
 
 
-def create(view: views.ContentView, policy: views.DriverPolicy) -> intents.CreateSnapshot:
-    """Return the call that cuts this content's snapshot; raises `Invalid` saying why not.
+def create(
+    view: views.ContentView, policy: views.DriverPolicy
+) -> intents.CreateSnapshot | intents.CreateGroupSnapshot:
+    """Return the call that cuts this content's snapshots; raises `Invalid` saying why not.
 
     For a content that is being deleted the call finds out what an earlier one made: its name is
     what the driver goes by, so it is sent even when the class, and with it the parameters, is gone.
     """
     content = view.content
-    volume = content.spec.source.volume_handle
-    ref = content.spec.volume_snapshot_ref
-    if not volume or not ref.uid:
+    uid = content.ref.uid
+    if not content.cut_from or not uid:
+        needed = "a volumeHandle" if content.family is families.SINGLE else "volumeHandles"
         raise errors.Invalid(
-            f"cannot create snapshot for content {content.metadata.name}: it needs a volumeHandle "
-            "and the uid of its VolumeSnapshot"
+            f"cannot create snapshot for content {content.metadata.name}: it needs {needed} "
+            f"and the uid of its {content.family.snapshot_kind}"
         )
     finds_out = content.metadata.deleting and view.snapshot_class is None
+    parameters = {} if finds_out else _parameters(view, policy)
+    credentials = secret_refs.of_annotations(content.family, content.metadata.annotations)
+    mark = None if content.handle else being_created(content)
+    if isinstance(content, groups.VolumeGroupSnapshotContent):
+        return intents.CreateGroupSnapshot(
+            names.csi_snapshot(policy.group_name_prefix, policy.group_name_uuid_length, uid),
+            source_volumes=content.cut_from,
+            parameters=parameters,
+            credentials=credentials,
+            mark=mark,
+            mark_after=policy.mark_after,
+        )
     return intents.CreateSnapshot(
-        name=names.csi_snapshot(policy.name_prefix, policy.name_uuid_length, ref.uid),
-        source_volume=volume,
-        parameters={} if finds_out else _parameters(view, policy),
-        credentials=secret_refs.of_annotations(content.metadata.annotations),
-        mark=None if content.handle else being_created(content),
+        names.csi_snapshot(policy.name_prefix, policy.name_uuid_length, uid),
+        source_volume=content.cut_from[0],
+        parameters=parameters,
+        credentials=credentials,
+        mark=mark,
         mark_after=policy.mark_after,
     )
 
 
-def delete(content: snapshots.VolumeSnapshotContent, handle: str) -> intents.DeleteSnapshot:
-    """Return the call that deletes a snapshot; raises `Invalid` saying why not."""
-    credentials = secret_refs.of_annotations(content.metadata.annotations)
-    return intents.DeleteSnapshot(handle, credentials)
+def delete(
+    content: groups.AnyContent, handle: str
+) -> intents.DeleteSnapshot | intents.DeleteGroupSnapshot:
+    """Return the call that deletes a snapshot or group; raises `Invalid` saying why not."""
+    credentials = secret_refs.of_annotations(content.family, content.metadata.annotations)
+    if isinstance(content, snapshots.VolumeSnapshotContent):
+        return intents.DeleteSnapshot(handle, credentials)
+    return intents.DeleteGroupSnapshot(handle, _members(content), credentials)
 
 
-def check(view: views.ContentView, handle: str) -> intents.CheckSnapshot:
-    """Return the call that asks for a snapshot's state; raises `Invalid` saying why not."""
+def check(
+    view: views.ContentView, handle: str
+) -> intents.CheckSnapshot | intents.CheckGroupSnapshot:
+    """Return the call that asks for the state; raises `Invalid` saying why not."""
+    content = view.content
     parameters = view.snapshot_class.parameters if view.snapshot_class else {}
-    credentials = secret_refs.lister(parameters, content=view.content.metadata.name)
-    return intents.CheckSnapshot(handle, credentials)
+    credentials = secret_refs.lister(content.family, parameters, content=content.metadata.name)
+    if isinstance(content, snapshots.VolumeSnapshotContent):
+        return intents.CheckSnapshot(handle, credentials)
+    return intents.CheckGroupSnapshot(handle, _members(content), credentials)
 
 
-def find(content: snapshots.VolumeSnapshotContent) -> intents.FindSnapshots:
+def find(content: groups.AnyContent) -> intents.FindSnapshots:
     """Return the call that asks for all snapshots of a content's volume; raises `Invalid`."""
-    credentials = secret_refs.of_annotations(content.metadata.annotations)
-    return intents.FindSnapshots(content.spec.source.volume_handle or "", credentials)
+    credentials = secret_refs.of_annotations(content.family, content.metadata.annotations)
+    return intents.FindSnapshots(content.cut_from[0], credentials)
 
 
-def being_created(content: snapshots.VolumeSnapshotContent) -> intents.UpdateMetadata | None:
+def being_created(content: groups.AnyContent) -> intents.UpdateMetadata | None:
     """Return the patch that marks a cut as begun and not ended, None if it is marked."""
-    if names.BEING_CREATED_ANNOTATION in content.metadata.annotations:
+    if content.being_created:
         return None
-    mark: dict[str, str | None] = {names.BEING_CREATED_ANNOTATION: names.MARK}
+    mark: dict[str, str | None] = {content.family.being_created: names.MARK}
     return intents.UpdateMetadata(telling.target(content), annotations=mark)
 
 
-def not_being_created(content: snapshots.VolumeSnapshotContent) -> intents.UpdateMetadata | None:
+def not_being_created(content: groups.AnyContent) -> intents.UpdateMetadata | None:
     """Return the patch that takes that mark away, None if there is none."""
-    if names.BEING_CREATED_ANNOTATION not in content.metadata.annotations:
+    if not content.being_created:
         return None
-    unmark: dict[str, str | None] = {names.BEING_CREATED_ANNOTATION: None}
+    unmark: dict[str, str | None] = {content.family.being_created: None}
     return intents.UpdateMetadata(telling.target(content), annotations=unmark)
+
+
+def _members(content: groups.VolumeGroupSnapshotContent) -> tuple[str, ...]:
+    """Return the handles of all members, without which a driver refuses calls about a group."""
+    if not content.member_handles:
+        raise errors.Invalid(
+            f"No snapshots found in the group snapshot: {content.metadata.name} names none in "
+            "status.volumeSnapshotInfoList, nor in spec.source.groupSnapshotHandles"
+        )
+    return content.member_handles
 
 
 def _parameters(view: views.ContentView, policy: views.DriverPolicy) -> dict[str, str]:
     """Return the class's parameters for the driver: without ours, with what it is to know."""
-    name = view.content.spec.volume_snapshot_class_name
+    content = view.content
+    name, kind = content.class_name, content.family.class_kind
     if view.snapshot_class is None:
         raise errors.Invalid(
-            f"failed to take snapshot {view.content.metadata.name} without a snapshot class: "
-            + (f"VolumeSnapshotClass {name} does not exist" if name else "it names none")
+            f"failed to take snapshot {content.metadata.name} without a snapshot class: "
+            + (f"{kind} {name} does not exist" if name else "it names none")
         )
     sent: dict[str, str] = {}
     for key, value in view.snapshot_class.parameters.items():
@@ -84,11 +119,12 @@ def _parameters(view: views.ContentView, policy: views.DriverPolicy) -> dict[str
         elif key not in names.KNOWN_PARAMETERS:
             raise errors.Invalid(
                 f"found unknown parameter key {key!r} with reserved prefix "
-                f"{names.RESERVED_PARAMETER_PREFIX} in VolumeSnapshotClass {name}"
+                f"{names.RESERVED_PARAMETER_PREFIX} in {kind} {name}"
             )
     if policy.extra_create_metadata:
-        ref = view.content.spec.volume_snapshot_ref
-        sent[names.EXTRA_SNAPSHOT_NAME] = ref.name
-        sent[names.EXTRA_SNAPSHOT_NAMESPACE] = ref.namespace
-        sent[names.EXTRA_CONTENT_NAME] = view.content.metadata.name
+        # csi.storage.k8s.io/volumesnapshot/name and its like, as the reference has them
+        whose = f"{names.RESERVED_PARAMETER_PREFIX}volume{content.family.named.lower()}"
+        sent[f"{whose}/name"] = content.ref.name
+        sent[f"{whose}/namespace"] = content.ref.namespace
+        sent[f"{whose}content/name"] = content.metadata.name
     return sent

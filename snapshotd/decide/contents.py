@@ -1,55 +1,29 @@
-"""The VolumeSnapshotContent from the cluster's side: what a new one holds, and what is added later.
+"""A content from the cluster's side: what is added to it once it is there.
 
-A content is created complete, finalizer included, so that there is no moment at which it could be
-lost; a pre-provisioned one gets the same finalizer in the patch that binds it.
+A new one lacks nothing (`drafts`); one made by hand gets its finalizer in the patch that binds it,
+and a group's member its status from what its group's content tells.
 """
 
-from snapshotd import errors
-from snapshotd.decide import intents, placement, release, secret_refs, telling, validation, views
-from snapshotd.model import meta, names, snapshots, volumes
+from snapshotd.decide import (
+    drafts,
+    intents,
+    members,
+    release,
+    reports,
+    telling,
+    validation,
+    views,
+)
+from snapshotd.model import groups, names, snapshots
 
 
-def draft(
-    view: views.BindingView,
-    chosen: snapshots.VolumeSnapshotClass,
-    volume: volumes.PersistentVolume,
-    policy: views.ClusterPolicy,
-) -> snapshots.VolumeSnapshotContent:
-    """Return the content to create for a dynamic snapshot; raises `Invalid` saying why not."""
-    snapshot = view.snapshot
-    csi = volume.spec.csi
-    if csi is None:
-        raise errors.Invalid(
-            f"cannot find CSI PersistentVolumeSource for volume {volume.metadata.name}: only "
-            "volumes of CSI drivers can be snapshotted"
-        )
-    name = names.dynamic_content(snapshot.metadata.uid)
-    mode = volume.spec.volume_mode if policy.prevent_volume_mode_conversion else None
-    spec = snapshots.VolumeSnapshotContentSpec(
-        deletion_policy=chosen.deletion_policy,
-        driver=csi.driver,
-        source=snapshots.VolumeSnapshotContentSource(volume_handle=csi.volume_handle),
-        volume_snapshot_ref=telling.reference(snapshot),
-        volume_snapshot_class_name=chosen.metadata.name,
-        source_volume_mode=mode,
-    )
-    metadata = meta.ObjectMeta(
-        name=name,
-        finalizers=(names.CONTENT_FINALIZER,),
-        annotations=_secret_annotations(chosen, name=name, snapshot=snapshot),
-        labels=_labels(volume, view.nodes) if policy.distributed else {},
-    )
-    return snapshots.VolumeSnapshotContent(metadata=metadata, spec=spec)
-
-
-def bind(
-    content: snapshots.VolumeSnapshotContent, snapshot: snapshots.VolumeSnapshot
-) -> intents.BindContent | None:
+def bind(content: groups.AnyContent, snapshot: groups.AnySnapshot) -> intents.BindContent | None:
     """Return the patch that completes a pre-provisioned pair, None where nothing is missing."""
-    wanted_class = snapshot.spec.volume_snapshot_class_name
-    lacks_class = wanted_class is not None and content.spec.volume_snapshot_class_name is None
-    guarded = names.CONTENT_FINALIZER in content.metadata.finalizers
-    if content.spec.volume_snapshot_ref.uid and guarded and not lacks_class:
+    wanted_class = snapshot.class_name
+    lacks_class = wanted_class is not None and content.class_name is None
+    finalizer = content.family.content_finalizer
+    guarded = finalizer in content.metadata.finalizers
+    if content.ref.uid and guarded and not lacks_class:
         return None
     if content.metadata.deleting:
         return None
@@ -57,12 +31,12 @@ def bind(
     return intents.BindContent(
         telling.target(content, exact=True),
         snapshot_uid=snapshot.metadata.uid,
-        finalizers=finalizers if guarded else (*finalizers, names.CONTENT_FINALIZER),
+        finalizers=finalizers if guarded else (*finalizers, finalizer),
         class_name=wanted_class if lacks_class else None,
     )
 
 
-def unplaced(content: snapshots.VolumeSnapshotContent) -> bool:
+def unplaced(content: groups.AnyContent) -> bool:
     """Say whether a content may still wait for the node that is to cut it, or to let it go."""
     return content.status is None and names.MANAGED_BY_LABEL not in content.metadata.labels
 
@@ -70,15 +44,16 @@ def unplaced(content: snapshots.VolumeSnapshotContent) -> bool:
 def decide(view: views.ContentHalfView) -> intents.Decision:
     """Decide the controller's own part in a content: its node, and its finalizer once it is bound.
 
-    All else about it is decided for its VolumeSnapshot, which every change of the content wakes.
-    One whose snapshot this process itself let go when there was no content (a former leader's last
-    request) is nobody's, and was not ready when it was found: it is let go as well.
+    Of a group's member also its status, which repeats what the group's content tells of it. All
+    else about it is decided for its snapshot, which every change of the content wakes. One whose
+    snapshot this process itself let go when there was no content (a former leader's last request)
+    is nobody's, and was not ready when it was found: it is let go as well.
     """
     content = view.content
     late = view.came_too_late and (not content.ready or content.deletion_meant)
     if late and not content.deletion_meant:
         return release.give_up(content, None)  # the mark comes first: it may be ready any moment
-    labels = _labels(view.volume, view.nodes) if view.volume is not None else {}
+    labels = drafts.labels((view.volume,), view.nodes) if view.volume is not None else {}
     if labels and unplaced(content):
         placed = intents.UpdateMetadata(telling.target(content), labels=labels)
         return intents.Decision(intents=(placed,), again=0.0)
@@ -87,31 +62,26 @@ def decide(view: views.ContentHalfView) -> intents.Decision:
     if problem := validation.content_problem(content):
         told = telling.warning(content, reason="ContentValidationError", message=problem)
         return intents.Decision(intents=(told,), why=problem)
-    guarded = names.CONTENT_FINALIZER in content.metadata.finalizers
-    if guarded or content.metadata.deleting or not content.spec.volume_snapshot_ref.uid:
+    finalizer = content.family.content_finalizer
+    guarded = finalizer in content.metadata.finalizers
+    if not guarded and not content.metadata.deleting and content.ref.uid:
+        finalizers = (*content.metadata.finalizers, finalizer)
+        target = telling.target(content, exact=True)
+        return intents.Decision(intents=(intents.UpdateMetadata(target, finalizers),))
+    return _report(content, view.cut)
+
+
+def _report(
+    content: groups.AnyContent, cut: groups.VolumeGroupSnapshotContent | None
+) -> intents.Decision:
+    """Bring a member's status up to what its group's content tells of it."""
+    if cut is None or content.metadata.deleting:
         return intents.SETTLED
-    finalizers = (*content.metadata.finalizers, names.CONTENT_FINALIZER)
-    target = telling.target(content, exact=True)
-    return intents.Decision(intents=(intents.UpdateMetadata(target, finalizers),))
-
-
-def _labels(volume: volumes.PersistentVolume, nodes: tuple[volumes.Node, ...]) -> dict[str, str]:
-    node = placement.node_of(volume, nodes)
-    return {names.MANAGED_BY_LABEL: node} if node else {}
-
-
-def _secret_annotations(
-    chosen: snapshots.VolumeSnapshotClass, *, name: str, snapshot: snapshots.VolumeSnapshot
-) -> dict[str, str]:
-    where = secret_refs.snapshotter(
-        chosen.parameters,
-        content=name,
-        namespace=snapshot.metadata.namespace,
-        snapshot=snapshot.metadata.name,
-    )
-    if where is None:
-        return {}
-    return {
-        names.DELETION_SECRET_NAME: where.name,
-        names.DELETION_SECRET_NAMESPACE: where.namespace,
-    }
+    if not isinstance(content, snapshots.VolumeSnapshotContent):
+        return intents.SETTLED
+    info = members.names_of(cut).get(names.member_of_content(content.metadata.name))
+    change = None if info is None else reports.of_member(content, cut, info)
+    if change is None:
+        return intents.SETTLED
+    write = intents.PublishStatus(telling.target(content, exact=True), change)
+    return intents.Decision(intents=(write,))

@@ -1,4 +1,4 @@
-"""CSI side: delete the snapshot on storage, then release the content.
+"""CSI side: delete the snapshot, or group, on storage, then release the content.
 
 The invariant: storage is touched only with policy Delete *and* the being-deleted mark *and* a
 deletionTimestamp; and a content whose cut is *unknown* is released only after the driver was asked
@@ -9,19 +9,20 @@ there is none, so that nothing is left behind.
 from typing import assert_never
 
 from snapshotd import errors
-from snapshotd.decide import calls, intents, outcomes, telling, views
-from snapshotd.model import names, snapshots, times
+from snapshotd.decide import calls, intents, outcomes, telling, validation, views
+from snapshotd.model import groups, names, snapshots, times
 
+_CREATING = (intents.CreateSnapshot, intents.CreateGroupSnapshot)
 _SKEW = 300.0  # seconds by which the storage's clock may be behind the API server's
 
 
 def decide(view: views.ContentView, policy: views.DriverPolicy) -> intents.Decision:
-    """Decide for one VolumeSnapshotContent of our driver that is being deleted."""
+    """Decide for one content of our driver that is being deleted."""
     content = view.content
-    if names.CONTENT_FINALIZER not in content.metadata.finalizers:
+    if content.family.content_finalizer not in content.metadata.finalizers:
         return intents.Decision(why="another controller's finalizer holds it")
     if not _meant(content):
-        return intents.Decision(why="waits for its VolumeSnapshot to be deleted")
+        return intents.Decision(why=f"waits for its {content.family.snapshot_kind} to be deleted")
     if not _touches_storage(content):
         return _release(content)
     if view.answer is not None:
@@ -32,28 +33,31 @@ def decide(view: views.ContentView, policy: views.DriverPolicy) -> intents.Decis
         return _failed(content, f"Failed to get snapshot credentials: {error}", backs_off=False)
 
 
-def _meant(content: snapshots.VolumeSnapshotContent) -> bool:
+def _meant(content: groups.AnyContent) -> bool:
     """Say whether this deletion is meant: the snapshot goes too, or there never was one."""
     if content.deletion_meant:
         return True
-    never_bound = not content.spec.volume_snapshot_ref.uid
-    return never_bound and bool(content.spec.source.snapshot_handle)
+    never_bound = not content.ref.uid
+    return never_bound and bool(content.given_handle)
 
 
-def _touches_storage(content: snapshots.VolumeSnapshotContent) -> bool:
-    marked = content.deletion_meant
+def _touches_storage(content: groups.AnyContent) -> bool:
+    if not content.deletion_meant or content.spec.deletion_policy != names.DELETE:
+        return False
+    if isinstance(content, groups.VolumeGroupSnapshotContent):
+        return True
+    # A member is deleted on storage with its group, and never by itself.
     grouped = content.status is not None and content.status.volume_group_snapshot_handle
-    return marked and not grouped and content.spec.deletion_policy == names.DELETE
+    return not grouped and not validation.follows_group(content)
 
 
 def _ask(view: views.ContentView, policy: views.DriverPolicy) -> intents.Decision:
     content = view.content
-    handle = content.handle or content.spec.source.snapshot_handle or ""
+    handle = content.handle or content.given_handle
     if handle:
         return intents.Decision(intents=(calls.delete(content, handle),))
-    marked = names.BEING_CREATED_ANNOTATION in content.metadata.annotations
     nothing_made = view.attempt in {outcomes.Attempt.NEVER, outcomes.Attempt.REFUSED}
-    if nothing_made and not marked:
+    if nothing_made and not content.being_created:
         return _release(content)
     try:
         # The name is all the driver needs to find what a lost call may have made.
@@ -71,13 +75,13 @@ def _conclude(
     match answer:
         case outcomes.Deleted() | outcomes.NotListed():
             return _release(content)
-        case outcomes.SnapshotInfo():
-            return _note(content, answer.handle)
+        case outcomes.SnapshotInfo() | outcomes.GroupInfo():
+            return _note(content, answer)
         case outcomes.Found():
             return _search(view, answer)
         case outcomes.NotSent():
             return _failed(content, f"Failed to get snapshot credentials: {answer.message}")
-        case outcomes.Refusal() if isinstance(view.call, intents.CreateSnapshot):
+        case outcomes.Refusal() if isinstance(view.call, _CREATING):
             return _refused(view, answer, policy)
         case outcomes.Refusal() if isinstance(view.call, intents.FindSnapshots):
             return _in_doubt(view, answer)
@@ -87,13 +91,25 @@ def _conclude(
             assert_never(answer)
 
 
-def _note(content: snapshots.VolumeSnapshotContent, handle: str) -> intents.Decision:
+def _note(
+    content: groups.AnyContent, info: outcomes.SnapshotInfo | outcomes.GroupInfo
+) -> intents.Decision:
     """Write down what a lost call made, and look again: its handle is all that counts from now on.
 
     Asked by its name again (after a release whose answer was lost), the driver would cut another
     for a content that is gone. And whether it is still to be deleted is decided as of then.
     """
-    change = intents.ContentStatusChange(snapshot_handle=handle)
+    change: intents.StatusChange
+    if isinstance(info, outcomes.SnapshotInfo):
+        change = intents.ContentStatusChange(snapshot_handle=info.handle)
+    else:
+        change = intents.GroupContentStatusChange(
+            volume_group_snapshot_handle=info.handle,
+            volume_snapshot_info_list=tuple(
+                groups.MemberInfo(volume_handle=each.source_volume, snapshot_handle=each.handle)
+                for each in info.members
+            ),
+        )
     note = intents.PublishStatus(telling.target(content, exact=True), change)
     return intents.Decision(intents=(note,), again=0.0)
 
@@ -110,7 +126,7 @@ def _refused(
         return _release(view.content)
     if not outcomes.speaks_of_earlier_calls(refusal.code):
         return _in_doubt(view, refusal)
-    if policy.can_list:
+    if policy.can_list and isinstance(view.content, snapshots.VolumeSnapshotContent):
         why = "asks the driver which snapshots of the volume there are"
         return intents.Decision(intents=(calls.find(view.content),), why=why)
     return _release(view.content)
@@ -124,7 +140,7 @@ def _in_doubt(view: views.ContentView, refusal: outcomes.Refusal) -> intents.Dec
 def _search(view: views.ContentView, found: outcomes.Found) -> intents.Decision:
     """Release a content unless a snapshot that nobody knows may be the one a lost call made."""
     content = view.content
-    volume = content.spec.source.volume_handle
+    volume = "".join(content.cut_from)
     began = content.metadata.creation_timestamp
     since = 0 if began is None else int((times.seconds(began) - _SKEW) * 1e9)
     strays = [
@@ -145,22 +161,21 @@ def _search(view: views.ContentView, found: outcomes.Found) -> intents.Decision:
     )
 
 
-def _not_deleted(
-    content: snapshots.VolumeSnapshotContent, refusal: outcomes.Refusal
-) -> intents.Decision:
+def _not_deleted(content: groups.AnyContent, refusal: outcomes.Refusal) -> intents.Decision:
     if refusal.code is outcomes.Code.NOT_FOUND:
         return _release(content)
     return _failed(content, f"Failed to delete snapshot: {refusal.code}: {refusal.message}")
 
 
-def _release(content: snapshots.VolumeSnapshotContent) -> intents.Decision:
-    kept = tuple(each for each in content.metadata.finalizers if each != names.CONTENT_FINALIZER)
+def _release(content: groups.AnyContent) -> intents.Decision:
+    ours = content.family.content_finalizer
+    kept = tuple(each for each in content.metadata.finalizers if each != ours)
     target = telling.target(content, exact=True)
     return intents.Decision(intents=(intents.UpdateMetadata(target, kept),))
 
 
 def _failed(
-    content: snapshots.VolumeSnapshotContent, message: str, *, backs_off: bool = True
+    content: groups.AnyContent, message: str, *, backs_off: bool = True
 ) -> intents.Decision:
     told = telling.warning(content, reason="SnapshotDeleteError", message=message)
     return intents.Decision(intents=(told,), failed=backs_off, why=message)

@@ -6,7 +6,7 @@ work done, or a precondition that no longer holds. `kube/writer.py` and `csi/dri
 
 import msgspec
 
-from snapshotd.model import keys, meta, secrets, snapshots
+from snapshotd.model import groups, keys, meta, secrets, snapshots
 
 
 class Intent(msgspec.Struct, frozen=True, gc=False):
@@ -39,21 +39,34 @@ class UpdateMetadata(Intent, frozen=True, gc=False):
 
 
 class PrepareSnapshot(Intent, frozen=True, gc=False):
-    """Write a VolumeSnapshot's finalizers and, where it names none, its class: one patch."""
+    """Write a snapshot's finalizers, its class where it names none, and its owners: one patch."""
 
     target: Target
     finalizers: tuple[str, ...]
     class_name: str | None = None
+    owners: tuple[meta.OwnerReference, ...] | None = None
 
 
 class CreateContent(Intent, frozen=True, gc=False):
-    """Create a VolumeSnapshotContent, complete with finalizer, labels and annotations."""
+    """Create a content, of a snapshot or a group, with its finalizer, labels and annotations."""
 
-    content: snapshots.VolumeSnapshotContent
+    content: groups.AnyContent
+
+
+class CreateMember(Intent, frozen=True, gc=False):
+    """Create the VolumeSnapshot of one volume of a group, complete with finalizers and owner."""
+
+    snapshot: snapshots.VolumeSnapshot
+
+
+class DeleteMember(Intent, frozen=True, gc=False):
+    """Ask for the deletion of a group's VolumeSnapshot (its finalizers still hold it)."""
+
+    target: Target
 
 
 class BindContent(Intent, frozen=True, gc=False):
-    """Tie a pre-provisioned content to its VolumeSnapshot: uid, finalizers, class; one patch."""
+    """Tie a pre-provisioned content to its snapshot or group: uid, finalizers, class; one patch."""
 
     target: Target
     snapshot_uid: str
@@ -62,7 +75,7 @@ class BindContent(Intent, frozen=True, gc=False):
 
 
 class DeleteContent(Intent, frozen=True, gc=False):
-    """Ask for the deletion of a VolumeSnapshotContent (its finalizer still holds it)."""
+    """Ask for the deletion of a content, of either kind (its finalizer still holds it)."""
 
     target: Target
 
@@ -75,6 +88,7 @@ class SnapshotStatusChange(Intent, frozen=True, gc=False, rename="camel"):
     ready_to_use: bool | msgspec.UnsetType = msgspec.UNSET
     restore_size: str | msgspec.UnsetType = msgspec.UNSET
     error: snapshots.SnapshotError | msgspec.UnsetType | None = msgspec.UNSET
+    volume_group_snapshot_name: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class ContentStatusChange(Intent, frozen=True, gc=False, rename="camel"):
@@ -88,11 +102,38 @@ class ContentStatusChange(Intent, frozen=True, gc=False, rename="camel"):
     volume_group_snapshot_handle: str | msgspec.UnsetType = msgspec.UNSET
 
 
+class GroupStatusChange(Intent, frozen=True, gc=False, rename="camel"):
+    """The fields of a VolumeGroupSnapshot's status to set; unset ones stay, None clears."""
+
+    bound_volume_group_snapshot_content_name: str | msgspec.UnsetType = msgspec.UNSET
+    creation_time: str | msgspec.UnsetType = msgspec.UNSET
+    ready_to_use: bool | msgspec.UnsetType = msgspec.UNSET
+    error: snapshots.SnapshotError | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class GroupContentStatusChange(Intent, frozen=True, gc=False, rename="camel"):
+    """The fields of a VolumeGroupSnapshotContent's status to set; unset ones stay, None clears.
+
+    The list is written as a whole, since a merge patch knows no entries.
+    """
+
+    volume_group_snapshot_handle: str | msgspec.UnsetType = msgspec.UNSET
+    creation_time: str | msgspec.UnsetType = msgspec.UNSET
+    ready_to_use: bool | msgspec.UnsetType = msgspec.UNSET
+    error: snapshots.SnapshotError | msgspec.UnsetType | None = msgspec.UNSET
+    volume_snapshot_info_list: tuple[groups.MemberInfo, ...] | msgspec.UnsetType = msgspec.UNSET
+
+
+StatusChange = (
+    SnapshotStatusChange | ContentStatusChange | GroupStatusChange | GroupContentStatusChange
+)
+
+
 class PublishStatus(Intent, frozen=True, gc=False):
-    """Write a status, of a VolumeSnapshot or of a VolumeSnapshotContent."""
+    """Write a status: the change says of which kind."""
 
     target: Target
-    status: SnapshotStatusChange | ContentStatusChange
+    status: StatusChange
 
 
 class Refresh(Intent, frozen=True, gc=False):
@@ -186,10 +227,18 @@ class CheckGroupSnapshot(DriverCall, frozen=True, gc=False):
 
 
 Write = (
-    UpdateMetadata | PrepareSnapshot | CreateContent | BindContent | DeleteContent | PublishStatus
+    UpdateMetadata
+    | PrepareSnapshot
+    | CreateContent
+    | CreateMember
+    | BindContent
+    | DeleteContent
+    | DeleteMember
+    | PublishStatus
 )
-Call = CreateSnapshot | DeleteSnapshot | CheckSnapshot | FindSnapshots
+SingleCall = CreateSnapshot | DeleteSnapshot | CheckSnapshot | FindSnapshots
 GroupCall = CreateGroupSnapshot | DeleteGroupSnapshot | CheckGroupSnapshot
+Call = SingleCall | GroupCall
 Anything = Write | Refresh | Announce | Wake | Call
 
 

@@ -95,8 +95,9 @@ class NotSent(msgspec.Struct, frozen=True, gc=False):
     message: str
 
 
-Answer = SnapshotInfo | Refusal | Deleted | NotListed | Found | NotSent
-GroupAnswer = GroupInfo | Refusal | Deleted | NotListed | NotSent
+SingleAnswer = SnapshotInfo | Refusal | Deleted | NotListed | Found
+GroupAnswer = GroupInfo | Refusal | Deleted | NotListed
+Answer = SingleAnswer | GroupAnswer | NotSent
 
 # What each code says of the snapshot, by the clause of the CSI spec (v1.12) that gives it its
 # meaning. The spec's rule of idempotency stands above all: a plugin that holds a snapshot of this

@@ -3,6 +3,7 @@
 A content labelled with a node is handled by the sidecar of that node alone.
 """
 
+from snapshotd.decide import selection
 from snapshotd.model import volumes
 
 
@@ -21,31 +22,6 @@ def _holds(term: volumes.NodeSelectorTerm, node: volumes.Node) -> bool:
     if not term.match_expressions and not term.match_fields:
         return False  # an empty term selects nothing (core/v1 NodeSelectorTerm)
     fields = {"metadata.name": node.metadata.name}
-    return all(_matches(each, node.metadata.labels) for each in term.match_expressions) and all(
-        _matches(each, fields) for each in term.match_fields
-    )
-
-
-def _matches(requirement: volumes.NodeSelectorRequirement, labels: dict[str, str]) -> bool:
-    value = labels.get(requirement.key)
-    match requirement.operator:
-        case "In":
-            return value in requirement.values
-        case "NotIn":
-            return value not in requirement.values
-        case "Exists":
-            return value is not None
-        case "DoesNotExist":
-            return value is None
-        case "Gt" | "Lt":
-            return _compares(value, requirement)
-        case _:
-            return False
-
-
-def _compares(value: str | None, requirement: volumes.NodeSelectorRequirement) -> bool:
-    try:
-        left, right = int(value or ""), int(requirement.values[0])
-    except (ValueError, IndexError):
-        return False
-    return left > right if requirement.operator == "Gt" else left < right
+    return all(
+        selection.holds(each, node.metadata.labels) for each in term.match_expressions
+    ) and all(selection.holds(each, fields) for each in term.match_fields)

@@ -7,7 +7,7 @@ can never become ready does not hold it for ever (reference issue 1305).
 """
 
 from snapshotd.decide import intents, views
-from snapshotd.model import names, snapshots
+from snapshotd.model import groups, names
 
 
 def decide(view: views.ClaimView) -> intents.Decision:
@@ -43,13 +43,10 @@ def _under_way(use: views.Use) -> bool:
     if not _unfinished(use):
         return False
     if use.content is None:
-        return use.snapshot.status is None or use.snapshot.status.error is None
+        return use.snapshot.error is None
     # Nothing is cut any more for a content that is being deleted.
     return not use.content.metadata.deleting and not _failed_for_good(use.content)
 
 
-def _failed_for_good(content: snapshots.VolumeSnapshotContent) -> bool:
-    if content.status is None or content.handle:
-        return False
-    marked = names.BEING_CREATED_ANNOTATION in content.metadata.annotations
-    return content.status.error is not None and not marked
+def _failed_for_good(content: groups.AnyContent) -> bool:
+    return not content.handle and content.error is not None and not content.being_created

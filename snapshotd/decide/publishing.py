@@ -1,4 +1,4 @@
-"""What a VolumeSnapshot's status says: the content's status, repeated, and nothing of its own.
+"""What a snapshot's, or group's, status says: its content's, repeated, and nothing of its own.
 
 A field that is missing or stale is corrected; a field that is right is not written again.
 """
@@ -8,38 +8,63 @@ from typing import TypeVar
 import msgspec
 
 from snapshotd import errors
-from snapshotd.decide import intents, telling, views
-from snapshotd.model import names, quantity, snapshots, times
+from snapshotd.decide import intents, members, telling, validation, views
+from snapshotd.model import groups, names, quantity, snapshots, times
 
 _T = TypeVar("_T", str, bool)
 _EMPTY = snapshots.VolumeSnapshotStatus()
 _UNKNOWN = snapshots.VolumeSnapshotContentStatus()
 _NO_CHANGE = intents.SnapshotStatusChange()
+_NO_GROUP = groups.GroupStatus()
+_UNKNOWN_GROUP = groups.GroupContentStatus()
+_NO_GROUP_CHANGE = intents.GroupStatusChange()
+
+_Change = intents.SnapshotStatusChange | intents.GroupStatusChange
 
 
 def publish(
     view: views.BindingView,
-    content: snapshots.VolumeSnapshotContent,
+    content: groups.AnyContent,
     policy: views.ClusterPolicy,
     now: float,
 ) -> intents.Decision:
     """Bring the status of a bound snapshot up to its content's."""
-    snapshot = view.snapshot
-    change = difference(snapshot, content, now)
+    change = _difference(view, content, now)
     why = "" if content.ready else "waits for the driver to make the snapshot ready"
+    if content.ready and not view.snapshot.ready:
+        why = members.unready(view)
     if change is None:
         return intents.Decision(why=why)
     held = _held_back(view, content, policy)
     if held > 0.0:
         return intents.Decision(again=held, why=why)
-    write = intents.PublishStatus(telling.target(snapshot, exact=True), change)
-    return intents.Decision(intents=(write, *_events(snapshot, change)), why=why)
+    write = intents.PublishStatus(telling.target(view.snapshot, exact=True), change)
+    return intents.Decision(intents=(write, *_events(view.snapshot, change)), why=why)
+
+
+def _difference(view: views.BindingView, content: groups.AnyContent, now: float) -> _Change | None:
+    snapshot = view.snapshot
+    if isinstance(content, groups.VolumeGroupSnapshotContent):
+        if not isinstance(snapshot, groups.VolumeGroupSnapshot):
+            raise TypeError(f"{content.key} is no content for {snapshot.key}")
+        return group_difference(view, snapshot, content, now)
+    if not isinstance(snapshot, snapshots.VolumeSnapshot):
+        raise TypeError(f"{content.key} is no content for {snapshot.key}")
+    group = view.home.group if view.home is not None else None
+    return difference(snapshot, content, now, group=group.metadata.name if group else "")
 
 
 def difference(
-    snapshot: snapshots.VolumeSnapshot, content: snapshots.VolumeSnapshotContent, now: float
+    snapshot: snapshots.VolumeSnapshot,
+    content: snapshots.VolumeSnapshotContent,
+    now: float,
+    *,
+    group: str = "",
 ) -> intents.SnapshotStatusChange | None:
-    """Return what to write so that the snapshot's status tells the content's, None if it does."""
+    """Return what to write so that the snapshot's status tells the content's, None if it does.
+
+    `group` is the name of the group that it is a member of, if any.
+    """
     said = snapshot.status or _EMPTY
     known = content.status or _UNKNOWN
     created = known.creation_time
@@ -54,8 +79,42 @@ def difference(
         ready_to_use=_new(ready, said.ready_to_use),
         restore_size=_new_size(known.restore_size, said.restore_size),
         error=_new_error(None if ready else known.error, said.error, now),
+        volume_group_snapshot_name=msgspec.UNSET
+        if not group
+        else _new(group, said.volume_group_snapshot_name),
     )
     return None if change == _NO_CHANGE else change
+
+
+def group_difference(
+    view: views.BindingView,
+    group: groups.VolumeGroupSnapshot,
+    content: groups.VolumeGroupSnapshotContent,
+    now: float,
+) -> intents.GroupStatusChange | None:
+    """Return what to write so that the group's status tells the content's, None if it does.
+
+    A group is ready once the driver says so and all its members are; a member that fails is told.
+    """
+    said = group.status or _NO_GROUP
+    known = content.status or _UNKNOWN_GROUP
+    waiting = "" if group.ready else members.unready(view)
+    ready = known.ready_to_use is True and not waiting
+    error = known.error
+    if error is None and members.failed(view) and waiting:
+        error = snapshots.SnapshotError(message=waiting)
+    change = intents.GroupStatusChange(
+        bound_volume_group_snapshot_content_name=_new(
+            content.metadata.name, said.bound_volume_group_snapshot_content_name
+        ),
+        # With the members' readiness, in one write: they are made in a moment.
+        creation_time=msgspec.UNSET
+        if known.creation_time is None or (waiting and known.ready_to_use)
+        else _new(known.creation_time, said.creation_time),
+        ready_to_use=_new(ready, said.ready_to_use),
+        error=_new_error(None if ready else error, said.error, now),
+    )
+    return None if change == _NO_GROUP_CHANGE else change
 
 
 def _new(wanted: _T, said: _T | None) -> _T | msgspec.UnsetType:
@@ -85,36 +144,39 @@ def _same_size(said: str | int, size: int) -> bool:
 
 
 def _held_back(
-    view: views.BindingView,
-    content: snapshots.VolumeSnapshotContent,
-    policy: views.ClusterPolicy,
+    view: views.BindingView, content: groups.AnyContent, policy: views.ClusterPolicy
 ) -> float:
     """Return the seconds to wait with a bound-but-not-ready status, 0 to write it now."""
     fresh = view.content_age is not None and not view.snapshot.bound_content
-    failed = content.status is not None and content.status.error is not None
-    if not fresh or content.ready or failed:
+    soon = not content.ready or (members.unready(view) and not members.failed(view))
+    if not fresh or not soon or content.error is not None:
         return 0.0
     return max(0.0, policy.status_hold - (view.content_age or 0.0))
 
 
-def _events(
-    snapshot: snapshots.VolumeSnapshot, change: intents.SnapshotStatusChange
-) -> tuple[intents.Announce, ...]:
+def _events(snapshot: groups.AnySnapshot, change: _Change) -> tuple[intents.Announce, ...]:
+    """Return the news in a change; of members none, since their group's is theirs."""
+    if validation.is_member(snapshot):
+        return ()
     told: list[intents.Announce] = []
+    word = "Snapshot" if isinstance(snapshot, snapshots.VolumeSnapshot) else "Group snapshot"
     name = f"{snapshot.metadata.namespace}/{snapshot.metadata.name}"
-    said = snapshot.status or _EMPTY
-    if change.creation_time is not msgspec.UNSET and said.creation_time is None:
-        message = f"Snapshot {name} was successfully created by the CSI driver."
+    before = snapshot.status.creation_time if snapshot.status else None
+    if change.creation_time is not msgspec.UNSET and before is None:
+        message = f"{word} {name} was successfully created by the CSI driver."
         told.append(telling.news(snapshot, reason="SnapshotCreated", message=message))
     if change.ready_to_use is True:
-        message = f"Snapshot {name} is ready to use."
+        message = f"{word} {name} is ready to use."
         told.append(telling.news(snapshot, reason="SnapshotReady", message=message))
     return tuple(told)
 
 
-def bound_name(snapshot: snapshots.VolumeSnapshot) -> str:
+def bound_name(snapshot: groups.AnySnapshot) -> str:
     """Return the name of the content a snapshot has, is to have, or names as its source."""
-    source = snapshot.spec.source
-    if source.volume_snapshot_content_name:
-        return source.volume_snapshot_content_name
-    return snapshot.bound_content or names.dynamic_content(snapshot.metadata.uid)
+    if given := snapshot.given_content:
+        return given
+    if bound := snapshot.bound_content:
+        return bound
+    if validation.is_member(snapshot):
+        return names.member_content(snapshot.metadata.name)
+    return snapshot.family.dynamic_content(snapshot.metadata.uid)

@@ -7,15 +7,15 @@ permission): what may succeed at the next try is retried without a word.
 from typing import assert_never
 
 from snapshotd.decide import intents, telling
-from snapshotd.model import snapshots
+from snapshotd.model import groups
 
 
 def tell(
-    snapshot: snapshots.VolumeSnapshot, refused: intents.Write, why: str, now: float
+    snapshot: groups.AnySnapshot, refused: intents.Write, why: str, now: float
 ) -> tuple[intents.Write | intents.Announce, ...]:
     """Return what to say about a write for this snapshot; reasons are the reference's."""
     match refused:
-        case intents.CreateContent():
+        case intents.CreateContent() | intents.CreateMember():
             reason, message = (
                 "SnapshotContentCreationFailed",
                 f"Failed to create snapshot content with error {why}",
@@ -25,6 +25,9 @@ def tell(
                 "SnapshotBindFailed",
                 f"Snapshot failed to bind VolumeSnapshotContent {refused.target.key.name}: {why}",
             )
+        case intents.DeleteMember():
+            message = f"Failed to delete {refused.target.key}: {why}"
+            return _only_event(snapshot, "SnapshotDeleteError", message)
         case intents.DeleteContent():
             return _only_event(
                 snapshot,
@@ -43,7 +46,7 @@ def tell(
 
 
 def tell_unprotected(
-    snapshot: snapshots.VolumeSnapshot, claim: str, why: str
+    snapshot: groups.AnySnapshot, claim: str, why: str
 ) -> tuple[intents.Write | intents.Announce, ...]:
     """Return what to say to a snapshot whose claim could not be protected, or released."""
     message = f"Failed to update the protecting finalizer of claim {claim}: {why}"
@@ -51,6 +54,6 @@ def tell_unprotected(
 
 
 def _only_event(
-    snapshot: snapshots.VolumeSnapshot, reason: str, message: str
+    snapshot: groups.AnySnapshot, reason: str, message: str
 ) -> tuple[intents.Write | intents.Announce, ...]:
     return (telling.warning(snapshot, reason=reason, message=message),)

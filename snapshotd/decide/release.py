@@ -1,4 +1,4 @@
-"""Letting a VolumeSnapshot go: mark and delete its content, then drop the finalizers.
+"""Letting a snapshot, or group, go: mark and delete its content, then drop the finalizers.
 
 The invariant: the last finalizer goes only when the content is gone, or is to be kept, and a
 content that is merely not in the cache is not gone: the API server itself is asked first, unless
@@ -6,19 +6,20 @@ this process has seen it go.
 """
 
 from snapshotd.decide import intents, publishing, telling, validation, views
-from snapshotd.model import names, snapshots, volumes
+from snapshotd.model import groups, names, volumes
 
 _OURS = frozenset(
     {
         names.SNAPSHOT_SOURCE_FINALIZER,
         names.SNAPSHOT_BOUND_FINALIZER,
         names.SNAPSHOT_GROUP_FINALIZER,
+        names.GROUP_BOUND_FINALIZER,
     }
 )
 
 
 def decide(view: views.ReleaseView) -> intents.Decision:
-    """Decide for one VolumeSnapshot that is being deleted."""
+    """Decide for one snapshot, or group, that is being deleted."""
     snapshot = view.snapshot
     if not _OURS.intersection(snapshot.metadata.finalizers):
         return intents.Decision(why="another controller's finalizer holds it")
@@ -31,23 +32,22 @@ def decide(view: views.ReleaseView) -> intents.Decision:
         if validation.may_point_back(content, snapshot) and not view.asked:
             # It may have been tied to this snapshot by a write whose answer was lost.
             return intents.Decision(intents=(intents.Refresh(content.key),), again=0.0)
-        return _let_go(snapshot)
+        return _take_along(view) or _let_go(snapshot)
     restores = tuple(claim for claim in view.restores if _may_be_filling(claim, snapshot))
     if restores:
         return _wait_for_restores(snapshot, restores)
-    return give_up(content, snapshot)
+    along = _take_along(view) if content.deletion_meant else None
+    return along or give_up(content, snapshot)
 
 
-def give_up(
-    content: snapshots.VolumeSnapshotContent, snapshot: snapshots.VolumeSnapshot | None
-) -> intents.Decision:
+def give_up(content: groups.AnyContent, snapshot: groups.AnySnapshot | None) -> intents.Decision:
     """Mark a content whose snapshot goes, and by its policy delete it; then the snapshot may go.
 
     The mark is a look of its own: the deletion rests on the version that carries it, so that a
     policy changed to Retain meanwhile keeps the object, and with it the handle.
     """
     if not content.deletion_meant:
-        mark: dict[str, str | None] = {names.BEING_DELETED_ANNOTATION: names.MARK}
+        mark: dict[str, str | None] = {content.family.being_deleted: names.MARK}
         marked = intents.UpdateMetadata(telling.target(content), annotations=mark)
         return intents.Decision(intents=(marked,), again=0.0)
     if content.spec.deletion_policy != names.DELETE:
@@ -61,14 +61,24 @@ def give_up(
 
 def _without_content(view: views.ReleaseView) -> intents.Decision:
     if view.content_absent:
-        return _let_go(view.snapshot)
-    key = snapshots.content_key(publishing.bound_name(view.snapshot))
+        return _take_along(view) or _let_go(view.snapshot)
+    key = view.snapshot.family.content_key(publishing.bound_name(view.snapshot))
     return intents.Decision(intents=(intents.Refresh(key),), again=0.0)
 
 
-def _may_be_filling(
-    claim: volumes.PersistentVolumeClaim, snapshot: snapshots.VolumeSnapshot
-) -> bool:
+def _take_along(view: views.ReleaseView) -> intents.Decision | None:
+    """Ask for the deletion of a group's members; None once that was asked for each of them.
+
+    Every one waits for the group to be gone, and goes then.
+    """
+    staying = tuple(each for each in view.members if not each.metadata.deleting)
+    if not staying:
+        return None
+    asked = tuple(intents.DeleteMember(telling.target(each)) for each in staying)
+    return intents.Decision(intents=asked, again=0.0)
+
+
+def _may_be_filling(claim: volumes.PersistentVolumeClaim, snapshot: groups.AnySnapshot) -> bool:
     """Say whether a pending claim may be in the middle of being filled from this snapshot.
 
     One that no provisioner was told of yet (it waits for its first consumer), or that came after
@@ -82,7 +92,7 @@ def _may_be_filling(
 
 
 def _wait_for_restores(
-    snapshot: snapshots.VolumeSnapshot, restores: tuple[volumes.PersistentVolumeClaim, ...]
+    snapshot: groups.AnySnapshot, restores: tuple[volumes.PersistentVolumeClaim, ...]
 ) -> intents.Decision:
     waiting = ", ".join(claim.metadata.name for claim in restores)
     message = (
@@ -106,7 +116,7 @@ def _wait_for_group(view: views.ReleaseView, group: str) -> intents.Decision:
     return intents.Decision(intents=(told,), why=message)
 
 
-def _let_go(snapshot: snapshots.VolumeSnapshot) -> intents.Decision:
+def _let_go(snapshot: groups.AnySnapshot) -> intents.Decision:
     kept = tuple(each for each in snapshot.metadata.finalizers if each not in _OURS)
     release = intents.UpdateMetadata(telling.target(snapshot, exact=True), kept)
     return intents.Decision(intents=(release,))

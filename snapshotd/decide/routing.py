@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from snapshotd.decide import contents, publishing
+from snapshotd.decide import contents, members, publishing, selection, validation
 from snapshotd.model import groups, keys, names, snapshots, volumes, wire
 
 # The indexes that looking for keys, and building views, rest on.
@@ -17,8 +17,14 @@ SNAPSHOTS_BY_CLAIM = "unfinished snapshots by claim"
 SNAPSHOTS_BY_CONTENT = "snapshots by content"
 SNAPSHOTS_BY_CLASS = "unbound snapshots by class"
 CLAIMS_BY_SNAPSHOT = "restores by snapshot"
+CLAIMS_BY_NAMESPACE = "claims by namespace"
 CONTENTS_BY_CLASS = "unready contents by class"
 MEMBERS_BY_GROUP = "snapshots by group"
+GROUPS_BY_CONTENT = "groups by content"
+GROUPS_BY_CLASS = "unbound groups by class"
+GROUPS_BY_NAMESPACE = "unfinished groups by namespace"
+GROUP_CONTENTS_BY_HANDLE = "group contents by driver and handle"
+GROUP_CONTENTS_BY_CLASS = "unready group contents by class"
 UNPLACED_CONTENTS = "contents that may wait for a node"
 VOLUMES_BY_HANDLE = "volumes by driver and handle"
 
@@ -49,15 +55,21 @@ def unfinished_by_claim(snapshot: snapshots.VolumeSnapshot) -> Iterator[keys.Key
         yield claim
 
 
-def by_content(snapshot: snapshots.VolumeSnapshot) -> Iterator[str]:
-    """Index: the name of the content the snapshot has, is to have, or names."""
+def by_content(snapshot: groups.AnySnapshot) -> Iterator[str]:
+    """Index: the name of the content the snapshot, or group, has, is to have, or names."""
     yield publishing.bound_name(snapshot)
 
 
-def unbound_by_class(snapshot: snapshots.VolumeSnapshot) -> Iterator[str]:
+def unbound_by_class(snapshot: groups.AnySnapshot) -> Iterator[str]:
     """Index: the class a dynamic snapshot without content names, `NO_CLASS` where it names none."""
-    if claim_of(snapshot) is not None and not snapshot.bound_content:
-        yield snapshot.spec.volume_snapshot_class_name or NO_CLASS
+    if not snapshot.given_content and not snapshot.bound_content:
+        yield snapshot.class_name or NO_CLASS
+
+
+def unfinished_group(group: groups.VolumeGroupSnapshot) -> Iterator[str]:
+    """Index: the namespace whose claims a group is, or is to be, cut from, until it is ready."""
+    if not group.given_content and not group.ready and not group.metadata.deleting:
+        yield group.metadata.namespace
 
 
 def restore_of(claim: volumes.PersistentVolumeClaim) -> Iterator[keys.Key]:
@@ -72,10 +84,21 @@ def restore_of(claim: volumes.PersistentVolumeClaim) -> Iterator[keys.Key]:
             yield keys.Key(keys.Kind.VOLUME_SNAPSHOT, namespace, source.name)
 
 
-def unready_by_class(content: snapshots.VolumeSnapshotContent) -> Iterator[str]:
+def by_namespace(claim: volumes.PersistentVolumeClaim) -> Iterator[str]:
+    """Index: the namespace, in which a group selects its claims."""
+    yield claim.metadata.namespace
+
+
+def unready_by_class(content: groups.AnyContent) -> Iterator[str]:
     """Index: the class of a content that the driver has not made ready."""
     if not content.ready:
-        yield content.spec.volume_snapshot_class_name or NO_CLASS
+        yield content.class_name or NO_CLASS
+
+
+def group_by_handle(content: groups.VolumeGroupSnapshotContent) -> Iterator[tuple[str, str]]:
+    """Index: the driver and its name for a group."""
+    if handle := content.handle or content.given_handle:
+        yield content.spec.driver, handle
 
 
 def member_of(snapshot: snapshots.VolumeSnapshot) -> Iterator[keys.Key]:
@@ -88,6 +111,9 @@ def member_of(snapshot: snapshots.VolumeSnapshot) -> Iterator[keys.Key]:
 def group_of(snapshot: snapshots.VolumeSnapshot) -> keys.Key | None:
     """Return the key of the group snapshot that a snapshot is a member of, None for none."""
     name = snapshot.status.volume_group_snapshot_name if snapshot.status else None
+    if not name:
+        owner = validation.owner_group(snapshot)
+        name = owner.name if owner is not None else None
     return groups.group_key(snapshot.metadata.namespace, name) if name else None
 
 
@@ -107,7 +133,11 @@ def wakes_in_cluster(
     old: wire.Object | None, new: wire.Object | None, cache: Lookup
 ) -> KeysView[keys.Key]:
     """Return the keys the controller looks at after one object changed, in the order to look."""
-    woken = (key for obj in (old, new) for key in _woken_by(obj, cache))
+    woken = [key for obj in (old, new) for key in _woken_by(obj, cache)]
+    if new is None and isinstance(old, snapshots.VolumeSnapshot):
+        # A group makes a member anew that it still waits for, or at last if another was in the way.
+        namespace = old.metadata.namespace
+        woken += [each.key for each in cache.by_index(GROUPS_BY_NAMESPACE, namespace)]
     return dict.fromkeys(key for key in woken if cache.get(key) is not None).keys()
 
 
@@ -115,6 +145,12 @@ def _woken_by(obj: wire.Object | None, cache: Lookup) -> Iterator[keys.Key]:
     match obj:
         case snapshots.VolumeSnapshot():
             yield from _of_snapshot(obj)
+        case groups.VolumeGroupSnapshotContent():
+            yield from _of_group_content(obj, cache)
+        case groups.VolumeGroupSnapshotClass():
+            for name in (obj.metadata.name, NO_CLASS):
+                for unbound in cache.by_index(GROUPS_BY_CLASS, name):
+                    yield unbound.key
         case snapshots.VolumeSnapshotContent():
             yield from _of_content(obj, cache)
         case snapshots.VolumeSnapshotClass():
@@ -140,33 +176,35 @@ def wakes_at_driver(
     wake its own key, and have the driver called again at once.
     """
     match new or old:
-        case snapshots.VolumeSnapshotContent() as content:
+        case snapshots.VolumeSnapshotContent() | groups.VolumeGroupSnapshotContent() as content:
             return {content.key} if _is_news(old, new) else set()
         case snapshots.VolumeSnapshotClass() as class_:
             return {each.key for each in cache.by_index(CONTENTS_BY_CLASS, class_.metadata.name)}
+        case groups.VolumeGroupSnapshotClass() as class_:
+            unready = cache.by_index(GROUP_CONTENTS_BY_CLASS, class_.metadata.name)
+            return {each.key for each in unready}
         case _:
             return set()
 
 
+_CONTENTS = (snapshots.VolumeSnapshotContent, groups.VolumeGroupSnapshotContent)
+
+
 def _is_news(old: wire.Object | None, new: wire.Object | None) -> bool:
-    if not isinstance(new, snapshots.VolumeSnapshotContent):
+    if not isinstance(new, _CONTENTS):
         return False
-    if not isinstance(old, snapshots.VolumeSnapshotContent):
+    if not isinstance(old, _CONTENTS):
         return True
     if _said_by_others(old) != _said_by_others(new):
         return True
     # A mark may land late, when its call has long been answered: nobody looks at a ready one again.
-    return new.ready and (not old.ready or _marked(new) > _marked(old))
+    return new.ready and (not old.ready or new.being_created > old.being_created)
 
 
-def _marked(content: snapshots.VolumeSnapshotContent) -> bool:
-    return names.BEING_CREATED_ANNOTATION in content.metadata.annotations
-
-
-def _said_by_others(content: snapshots.VolumeSnapshotContent) -> snapshots.VolumeSnapshotContent:
+def _said_by_others(content: groups.AnyContent) -> groups.AnyContent:
     metadata = content.metadata
     annotations = dict(metadata.annotations)
-    annotations.pop(names.BEING_CREATED_ANNOTATION, None)
+    annotations.pop(content.family.being_created, None)
     return msgspec.structs.replace(
         content,
         status=None,
@@ -179,6 +217,8 @@ def _of_snapshot(snapshot: snapshots.VolumeSnapshot) -> Iterator[keys.Key]:
     if claim is not None:
         yield claim  # first: the snapshot waits until its claim is guarded
     yield snapshot.key
+    if snapshot.ready and (group := group_of(snapshot)):
+        yield group  # it waits for all of its members
 
 
 def _of_content(content: snapshots.VolumeSnapshotContent, cache: Lookup) -> Iterator[keys.Key]:
@@ -203,7 +243,12 @@ def _of_claim(claim: volumes.PersistentVolumeClaim, cache: Lookup) -> Iterator[k
     yield claim.key
     for snapshot in cache.by_index(SNAPSHOTS_BY_CLAIM, claim.key):
         yield snapshot.key
-    yield from restore_of(claim)
+    yield from _unbound_groups(claim.metadata.namespace, cache)
+    for source in restore_of(claim):
+        yield source
+        member = cache.get(source)
+        if isinstance(member, snapshots.VolumeSnapshot) and (group := group_of(member)):
+            yield group  # nor does it go before what is restored from its members is there
 
 
 def _of_volume(volume: volumes.PersistentVolume, cache: Lookup) -> Iterator[keys.Key]:
@@ -213,6 +258,7 @@ def _of_volume(volume: volumes.PersistentVolume, cache: Lookup) -> Iterator[keys
     claim = volumes.claim_key(ref.namespace, ref.name)
     for snapshot in cache.by_index(SNAPSHOTS_BY_CLAIM, claim):
         yield snapshot.key
+    yield from _unbound_groups(ref.namespace, cache)
 
 
 def _of_node(cache: Lookup) -> Iterator[keys.Key]:
@@ -221,5 +267,70 @@ def _of_node(cache: Lookup) -> Iterator[keys.Key]:
 
 
 def _of_group(group: groups.VolumeGroupSnapshot, cache: Lookup) -> Iterator[keys.Key]:
+    for claim in claims_of_group(group, cache):
+        yield claim.key  # first: the group waits until all its claims are guarded
+    yield group.key
     for member in cache.by_index(MEMBERS_BY_GROUP, group.key):
         yield member.key
+
+
+def _of_group_content(
+    content: groups.VolumeGroupSnapshotContent, cache: Lookup
+) -> Iterator[keys.Key]:
+    yield content.key
+    for name in members.names_of(content):
+        yield keys.Key(keys.Kind.VOLUME_SNAPSHOT, content.ref.namespace, name)
+        yield snapshots.content_key(names.member_content(name))
+    for group in cache.by_index(GROUPS_BY_CONTENT, content.metadata.name):
+        yield group.key
+        if isinstance(group, groups.VolumeGroupSnapshot):
+            for claim in claims_of_group(group, cache):
+                if claim.metadata.deleting:
+                    yield claim.key  # it waits for the cut to end, the others for the group
+
+
+def _unbound_groups(namespace: str, cache: Lookup) -> Iterator[keys.Key]:
+    for group in cache.by_index(GROUPS_BY_NAMESPACE, namespace):
+        if isinstance(group, groups.VolumeGroupSnapshot) and not group.bound_content:
+            yield group.key
+
+
+def claims_of_group(
+    group: groups.VolumeGroupSnapshot, cache: Lookup
+) -> Iterator[volumes.PersistentVolumeClaim]:
+    """Yield the claims a dynamic group is cut from: those its content names, or those selected."""
+    content = cache.get(groups.group_content_key(publishing.bound_name(group)))
+    if not isinstance(content, groups.VolumeGroupSnapshotContent):
+        claims = cache.by_index(CLAIMS_BY_NAMESPACE, group.metadata.namespace)
+    else:
+        claims = [
+            found
+            for handle in content.cut_from
+            for volume in cache.by_index(VOLUMES_BY_HANDLE, (content.spec.driver, handle))
+            if isinstance(volume, volumes.PersistentVolume) and (ref := volume.spec.claim_ref)
+            if (found := cache.get(volumes.claim_key(ref.namespace, ref.name))) is not None
+        ]
+    for claim in claims:
+        if isinstance(claim, volumes.PersistentVolumeClaim) and uses(group, claim, cache):
+            yield claim
+
+
+def uses(
+    group: groups.VolumeGroupSnapshot, claim: volumes.PersistentVolumeClaim, cache: Lookup
+) -> bool:
+    """Say whether a dynamic group is cut from a claim of its namespace, or is to be."""
+    if group.given_content or claim.metadata.namespace != group.metadata.namespace:
+        return False
+    content = cache.get(groups.group_content_key(publishing.bound_name(group)))
+    if not isinstance(content, groups.VolumeGroupSnapshotContent):
+        selector = group.spec.source.selector
+        if selector is None or group.bound_content:
+            return False
+        return selection.selects(selector, claim.metadata.labels)
+    volume = cache.get(volumes.volume_key(claim.spec.volume_name))
+    csi = volume.spec.csi if isinstance(volume, volumes.PersistentVolume) else None
+    return (
+        csi is not None
+        and csi.driver == content.spec.driver
+        and csi.volume_handle in content.cut_from
+    )

@@ -6,9 +6,10 @@ the like (reference, `pkg/utils` `GetSecretReference`).
 
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from snapshotd import errors
-from snapshotd.model import names, secrets
+from snapshotd.model import families, keys, names, secrets
 
 # As Go's os.Expand reads them, with which the reference fills templates in: ${name}, $name, and
 # the shell's special one-letter names.
@@ -18,56 +19,90 @@ _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-
 
 
 def snapshotter(
-    parameters: Mapping[str, str], *, content: str, namespace: str, snapshot: str
+    family: families.Family,
+    parameters: Mapping[str, str],
+    *,
+    content: str,
+    namespace: str,
+    snapshot: str,
 ) -> secrets.SecretReference | None:
     """Return where the secret for creating and deleting is; raises `Invalid`.
 
     `content`, `namespace` and `snapshot` are the names the templates may use.
     """
-    tokens = {"volumesnapshotcontent.name": content, "volumesnapshot.namespace": namespace}
+    token = f"volume{family.named.lower()}"
+    tokens = {f"{token}content.name": content, f"{token}.namespace": namespace}
     return _resolve(
         parameters,
-        name_key=names.SECRET_NAME_PARAMETER,
-        namespace_key=names.SECRET_NAMESPACE_PARAMETER,
+        pair=_MAKING[family.snapshot_kind],
         namespace_tokens=tokens,
-        name_tokens={**tokens, "volumesnapshot.name": snapshot},
+        name_tokens={**tokens, f"{token}.name": snapshot},
     )
 
 
-def lister(parameters: Mapping[str, str], *, content: str) -> secrets.SecretReference | None:
-    """Return where the secret for listing is; raises `Invalid`."""
-    tokens = {"volumesnapshotcontent.name": content}
-    return _resolve(
-        parameters,
-        name_key=names.LIST_SECRET_NAME_PARAMETER,
-        namespace_key=names.LIST_SECRET_NAMESPACE_PARAMETER,
-        namespace_tokens=tokens,
-        name_tokens=tokens,
-    )
+def lister(
+    family: families.Family, parameters: Mapping[str, str], *, content: str
+) -> secrets.SecretReference | None:
+    """Return where the secret for asking for a snapshot's state is; raises `Invalid`."""
+    tokens = {f"volume{family.named.lower()}content.name": content}
+    pair = _LOOKING[family.snapshot_kind]
+    return _resolve(parameters, pair=pair, namespace_tokens=tokens, name_tokens=tokens)
 
 
-def of_annotations(annotations: Mapping[str, str]) -> secrets.SecretReference | None:
+def of_annotations(
+    family: families.Family, annotations: Mapping[str, str]
+) -> secrets.SecretReference | None:
     """Return where the secret is that a content's annotations name; raises `Invalid`."""
-    name = annotations.get(names.DELETION_SECRET_NAME)
-    namespace = annotations.get(names.DELETION_SECRET_NAMESPACE)
+    name = annotations.get(family.secret_name)
+    namespace = annotations.get(family.secret_namespace)
     if name is None or namespace is None:
         return None
     if not name or not namespace:
         raise errors.Invalid(
             "cannot retrieve secrets for the snapshot content: the annotations "
-            f"{names.DELETION_SECRET_NAME} and {names.DELETION_SECRET_NAMESPACE} must not be empty"
+            f"{family.secret_name} and {family.secret_namespace} must not be empty"
         )
     return secrets.SecretReference(namespace=namespace, name=name)
+
+
+def annotations(family: families.Family, where: secrets.SecretReference | None) -> dict[str, str]:
+    """Return the annotations by which a content names its secret."""
+    if where is None:
+        return {}
+    return {family.secret_name: where.name, family.secret_namespace: where.namespace}
+
+
+class _Pair(NamedTuple):
+    """The two parameters of a class that name one secret."""
+
+    name: str
+    namespace: str
+
+
+_MAKING = {
+    keys.Kind.VOLUME_SNAPSHOT: _Pair(names.SECRET_NAME_PARAMETER, names.SECRET_NAMESPACE_PARAMETER),
+    keys.Kind.VOLUME_GROUP_SNAPSHOT: _Pair(
+        names.GROUP_SECRET_NAME_PARAMETER, names.GROUP_SECRET_NAMESPACE_PARAMETER
+    ),
+}
+_LOOKING = {
+    keys.Kind.VOLUME_SNAPSHOT: _Pair(
+        names.LIST_SECRET_NAME_PARAMETER, names.LIST_SECRET_NAMESPACE_PARAMETER
+    ),
+    keys.Kind.VOLUME_GROUP_SNAPSHOT: _Pair(
+        names.GROUP_GET_SECRET_NAME_PARAMETER, names.GROUP_GET_SECRET_NAMESPACE_PARAMETER
+    ),
+}
 
 
 def _resolve(
     parameters: Mapping[str, str],
     *,
-    name_key: str,
-    namespace_key: str,
+    pair: _Pair,
     name_tokens: Mapping[str, str],
     namespace_tokens: Mapping[str, str],
 ) -> secrets.SecretReference | None:
+    name_key, namespace_key = pair
     if name_key not in parameters and namespace_key not in parameters:
         return None
     if not parameters.get(name_key) or not parameters.get(namespace_key):

@@ -121,6 +121,8 @@ class Reflector:
         self.synced = anyio.Event()
         self._initial: dict[keys.Key, wire.Object] | None = None  # of a list being streamed
         self.skipped = 0
+        self.absent = ""  # why an optional kind is not to be had, while it is not
+        self.kind = scope.kind
         self._connection = connection
         self._scope = scope
         self._resource = resources.of(scope.kind)
@@ -172,14 +174,14 @@ class Reflector:
     def _settle(self, error: errors.SnapshotdError) -> float:
         """Take note of a failure and return the seconds to wait."""
         self._meters.failed()
+        listing = not self._version  # of a version that is too old, a watch says Gone as well
         delay = self._backoff.delay(error)
         failures = self._backoff.failures
         if isinstance(error, errors.Gone) or failures >= _GIVE_UP:
             self._version = ""
         self._trouble = str(error)
         if self._scope.optional and isinstance(error, errors.Gone | errors.Refused):
-            if not self.synced.is_set():
-                log.info("goes_on_without", kind=str(self._scope.kind), why=_without(error))
+            self.absent = _without(error) if listing else self.absent
             self.synced.set()
         # Any single end of a watch is ordinary: it counts when the next attempt fails as well
         expected = failures == 1 and self.synced.is_set()
@@ -214,6 +216,9 @@ class Reflector:
         self._meters.heard(self._clock.now())
         self._succeeded()
         self.synced.set()
+        if self.absent:
+            log.info("kind_served_now", kind=str(self._scope.kind), objects=len(objects))
+            self.absent = ""
 
     async def _read_pages(self, objects: list[wire.Object]) -> str:
         """Collect the objects and return the list's version; raises `Gone` if there is no list."""

@@ -56,17 +56,17 @@ def _snapshot(kind: keys.Kind, plural: str, *, namespaced: bool = False) -> Reso
     return Resource(kind, names.SNAPSHOT_GROUP, "v1", plural, namespaced)
 
 
+def _group(kind: keys.Kind, plural: str, *, namespaced: bool = False) -> Resource:
+    return Resource(kind, names.GROUP_GROUP, "v1", plural, namespaced)
+
+
 _ALL: Final = (
     _snapshot(keys.Kind.VOLUME_SNAPSHOT, "volumesnapshots", namespaced=True),
     _snapshot(keys.Kind.VOLUME_SNAPSHOT_CONTENT, "volumesnapshotcontents"),
     _snapshot(keys.Kind.VOLUME_SNAPSHOT_CLASS, "volumesnapshotclasses"),
-    Resource(
-        keys.Kind.VOLUME_GROUP_SNAPSHOT,
-        names.GROUP_GROUP,
-        "v1",
-        "volumegroupsnapshots",
-        namespaced=True,
-    ),
+    _group(keys.Kind.VOLUME_GROUP_SNAPSHOT, "volumegroupsnapshots", namespaced=True),
+    _group(keys.Kind.VOLUME_GROUP_SNAPSHOT_CONTENT, "volumegroupsnapshotcontents"),
+    _group(keys.Kind.VOLUME_GROUP_SNAPSHOT_CLASS, "volumegroupsnapshotclasses"),
     Resource(keys.Kind.CLAIM, "", "v1", "persistentvolumeclaims", namespaced=True),
     Resource(keys.Kind.VOLUME, "", "v1", "persistentvolumes", namespaced=False),
     Resource(keys.Kind.STORAGE_CLASS, "storage.k8s.io", "v1", "storageclasses", namespaced=False),

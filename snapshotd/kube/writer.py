@@ -15,7 +15,7 @@ from snapshotd import errors
 from snapshotd.decide import intents
 from snapshotd.kube import connection as connections
 from snapshotd.kube import resources
-from snapshotd.model import keys, meta, wire
+from snapshotd.model import families, keys, meta, wire
 
 FIELD_MANAGER: Final = "snapshotd"
 _QUERY: Final = {"fieldManager": FIELD_MANAGER}
@@ -52,7 +52,9 @@ class Writer:
                 return await self._change(intent.target, status, subresource="status")
             case intents.CreateContent():
                 return await self.create(intent.content.key, intent.content)
-            case intents.DeleteContent():
+            case intents.CreateMember():
+                return await self.create(intent.snapshot.key, intent.snapshot)
+            case intents.DeleteContent() | intents.DeleteMember():
                 target = intent.target
                 return await self.delete(target.key, target.uid, version=target.version)
             case _:
@@ -152,15 +154,25 @@ def _metadata(
 
 
 def _prepared(intent: intents.PrepareSnapshot) -> Fields:
-    change: Fields = {"metadata": _metadata(intent.finalizers)}
+    metadata = _metadata(intent.finalizers)
+    if intent.owners is not None:
+        metadata["ownerReferences"] = msgspec.to_builtins(intent.owners)
+    change: Fields = {"metadata": metadata}
     if intent.class_name is not None:
-        change["spec"] = {"volumeSnapshotClassName": intent.class_name}
+        change["spec"] = {_field(intent.target, "ClassName"): intent.class_name}
     return change
 
 
 def _bound(intent: intents.BindContent) -> Fields:
     # The reference is an atomic map to server-side apply alone: a merge keeps name and namespace
-    spec: Fields = {"volumeSnapshotRef": {"uid": intent.snapshot_uid}}
+    spec: Fields = {_field(intent.target, "Ref"): {"uid": intent.snapshot_uid}}
     if intent.class_name is not None:
-        spec["volumeSnapshotClassName"] = intent.class_name
+        spec[_field(intent.target, "ClassName")] = intent.class_name
     return {"metadata": _metadata(intent.finalizers), "spec": spec}
+
+
+def _field(target: intents.Target, ending: str) -> str:
+    """Return a field's name as the object's family has it: volumeSnapshot..., volumeGroup..."""
+    kind = target.key.kind
+    family = families.GROUP if kind in families.GROUP.kinds else families.SINGLE
+    return f"volume{family.named}{ending}"

@@ -21,6 +21,8 @@ class Kind(enum.StrEnum):
     CLAIM = "PersistentVolumeClaim"
     VOLUME = "PersistentVolume"
     VOLUME_GROUP_SNAPSHOT = "VolumeGroupSnapshot"
+    VOLUME_GROUP_SNAPSHOT_CONTENT = "VolumeGroupSnapshotContent"
+    VOLUME_GROUP_SNAPSHOT_CLASS = "VolumeGroupSnapshotClass"
     STORAGE_CLASS = "StorageClass"
     LEASE = "Lease"
     SECRET = "Secret"  # noqa: S105 - the kind, not a password

@@ -4,9 +4,11 @@ API group snapshot.storage.k8s.io, version v1 (v1beta1 has the same shape). Time
 a VolumeSnapshot's `creation_time` is RFC 3339 text, a content's is Unix nanoseconds.
 """
 
+from typing import ClassVar
+
 import msgspec
 
-from snapshotd.model import keys, meta, names
+from snapshotd.model import families, keys, meta, names
 
 
 class SnapshotError(meta.Model, frozen=True, gc=False):
@@ -48,6 +50,8 @@ class VolumeSnapshotStatus(meta.Model, frozen=True, gc=False):
 class VolumeSnapshot(meta.Model, frozen=True, gc=False):
     """A user's request for a snapshot, and its state."""
 
+    family: ClassVar[families.Family] = families.SINGLE
+
     metadata: meta.ObjectMeta
     spec: VolumeSnapshotSpec
     status: VolumeSnapshotStatus | None = None
@@ -68,6 +72,21 @@ class VolumeSnapshot(meta.Model, frozen=True, gc=False):
         if self.status is None:
             return ""
         return self.status.bound_volume_snapshot_content_name or ""
+
+    @property
+    def given_content(self) -> str:
+        """Return the name of the content that is its source, or '': it is to be cut."""
+        return self.spec.source.volume_snapshot_content_name or ""
+
+    @property
+    def class_name(self) -> str | None:
+        """Return the class it names, None for the default one."""
+        return self.spec.volume_snapshot_class_name
+
+    @property
+    def error(self) -> SnapshotError | None:
+        """Return the error that its status tells."""
+        return self.status.error if self.status else None
 
 
 class VolumeSnapshotContentSource(meta.Model, frozen=True, gc=False):
@@ -107,6 +126,8 @@ class VolumeSnapshotContentStatus(meta.Model, frozen=True, gc=False):
 class VolumeSnapshotContent(meta.Model, frozen=True, gc=False):
     """One snapshot on a storage system, and the VolumeSnapshot it belongs to."""
 
+    family: ClassVar[families.Family] = families.SINGLE
+
     metadata: meta.ObjectMeta
     spec: VolumeSnapshotContentSpec
     status: VolumeSnapshotContentStatus | None = None
@@ -133,9 +154,42 @@ class VolumeSnapshotContent(meta.Model, frozen=True, gc=False):
             return ""
         return self.status.snapshot_handle or ""
 
+    @property
+    def being_created(self) -> bool:
+        """Say whether it carries the being-created mark: a cut began, and may not have ended."""
+        return names.BEING_CREATED_ANNOTATION in self.metadata.annotations
+
+    @property
+    def cut_from(self) -> tuple[str, ...]:
+        """Return the driver's name for the volume it is cut from; none for one that was given."""
+        volume = self.spec.source.volume_handle
+        return (volume,) if volume else ()
+
+    @property
+    def given_handle(self) -> str:
+        """Return the handle of a snapshot that existed before, or ''."""
+        return self.spec.source.snapshot_handle or ""
+
+    @property
+    def ref(self) -> meta.ObjectReference:
+        """Return the reference to its VolumeSnapshot."""
+        return self.spec.volume_snapshot_ref
+
+    @property
+    def class_name(self) -> str | None:
+        """Return the class it was made by, if any."""
+        return self.spec.volume_snapshot_class_name
+
+    @property
+    def error(self) -> SnapshotError | None:
+        """Return the error that its status tells."""
+        return self.status.error if self.status else None
+
 
 class VolumeSnapshotClass(meta.Model, frozen=True, gc=False):
     """How snapshots of one driver are to be cut and, later, deleted."""
+
+    family: ClassVar[families.Family] = families.SINGLE
 
     metadata: meta.ObjectMeta
     driver: str

@@ -16,6 +16,8 @@ Object = (
     | snapshots.VolumeSnapshotContent
     | snapshots.VolumeSnapshotClass
     | groups.VolumeGroupSnapshot
+    | groups.VolumeGroupSnapshotContent
+    | groups.VolumeGroupSnapshotClass
     | volumes.PersistentVolumeClaim
     | volumes.PersistentVolume
     | volumes.StorageClass
@@ -29,6 +31,8 @@ TYPES: dict[keys.Kind, type[Object]] = {
     keys.Kind.VOLUME_SNAPSHOT_CONTENT: snapshots.VolumeSnapshotContent,
     keys.Kind.VOLUME_SNAPSHOT_CLASS: snapshots.VolumeSnapshotClass,
     keys.Kind.VOLUME_GROUP_SNAPSHOT: groups.VolumeGroupSnapshot,
+    keys.Kind.VOLUME_GROUP_SNAPSHOT_CONTENT: groups.VolumeGroupSnapshotContent,
+    keys.Kind.VOLUME_GROUP_SNAPSHOT_CLASS: groups.VolumeGroupSnapshotClass,
     keys.Kind.CLAIM: volumes.PersistentVolumeClaim,
     keys.Kind.VOLUME: volumes.PersistentVolume,
     keys.Kind.STORAGE_CLASS: volumes.StorageClass,

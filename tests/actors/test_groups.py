@@ -1,4 +1,7 @@
-"""A member of a group snapshot: its group gives it a content, and takes it along when it goes."""
+"""A member of a group snapshot, by itself: it waits for its group, and goes with it.
+
+So it is with the groups' own rules switched off, too.
+"""
 
 from typing import Any
 
@@ -8,7 +11,7 @@ import pytest
 
 from snapshotd.model import groups, meta, names, snapshots
 
-GROUP = groups.VolumeGroupSnapshot(meta.ObjectMeta(name="all", namespace="ns", uid="uid-7"))
+GROUP = objects.group(metadata__finalizers=())
 OWNER = meta.OwnerReference(
     "groupsnapshot.storage.k8s.io/v1", "VolumeGroupSnapshot", "all", "uid-7"
 )
@@ -42,17 +45,17 @@ def content(**fields: Any) -> snapshots.VolumeSnapshotContent:
 
 
 async def test_a_member_waits_for_its_group_to_give_it_a_content() -> None:
-    cluster = cluster_role.Cluster(*cluster_role.source(), GROUP, member())
+    cluster = cluster_role.Cluster(*cluster_role.source(), GROUP, member(), with_groups=False)
     done = await cluster.settle()
     assert [each for each in done if "claim" not in each] == []
     assert cluster.api.all_of(snapshots.VolumeSnapshotContent) == []
-    assert cluster.role.look(cluster_role.SNAPSHOT).why == (
-        "waits for its group snapshot to give it a content"
-    )
+    assert "waits for its group snapshot" in cluster.role.look(cluster_role.SNAPSHOT).why
 
     cluster.put(content(), member(status=STATUS))
     done = await cluster.settle()
-    assert "says SnapshotReady of snap" in done
+    assert "publishes snap" in done
+    assert cluster.events == []  # its group's news are its own
+    assert cluster.snapshot().ready
     assert cluster.snapshot().metadata.finalizers == (*FINALIZERS, *objects.BOTH)
     status = cluster.snapshot().status
     assert status is not None
@@ -70,7 +73,7 @@ def ready_member(**fields: Any) -> snapshots.VolumeSnapshot:
 
 
 async def test_a_member_is_kept_while_its_group_is_there_and_goes_with_it() -> None:
-    cluster = cluster_role.Cluster(GROUP, ready_member(), content())
+    cluster = cluster_role.Cluster(GROUP, ready_member(), content(), with_groups=False)
     cluster.delete(cluster_role.SNAPSHOT)
     assert await cluster.settle() == ["says SnapshotDeletePending of snap"]
     assert "belongs to group snapshot ns/all" in cluster.events[0].message
@@ -85,7 +88,7 @@ async def test_a_member_is_kept_while_its_group_is_there_and_goes_with_it() -> N
 
 async def test_a_member_with_the_groups_finalizer_alone_goes() -> None:
     """Upstream's hangs: it is no candidate for deletion there."""
-    cluster = cluster_role.Cluster(ready_member(metadata__finalizers=FINALIZERS))
+    cluster = cluster_role.Cluster(ready_member(metadata__finalizers=FINALIZERS), with_groups=False)
     cluster.delete(cluster_role.SNAPSHOT)
     assert await cluster.settle() == ["releases snap"]
 
@@ -100,7 +103,7 @@ async def test_a_member_with_the_groups_finalizer_alone_goes() -> None:
 async def test_a_group_that_is_not_its_own_does_not_hold_a_member(
     other: groups.VolumeGroupSnapshot,
 ) -> None:
-    cluster = cluster_role.Cluster(other, ready_member(), content())
+    cluster = cluster_role.Cluster(other, ready_member(), content(), with_groups=False)
     cluster.delete(cluster_role.SNAPSHOT)
     assert await cluster.settle() == ["marks member-content", "deletes member-content"]
 
@@ -111,7 +114,7 @@ async def test_many_members_of_one_group_all_go_with_it() -> None:
         for name in ("a", "b", "c")
     ]
     held = [objects.changed(each, metadata__finalizers=FINALIZERS) for each in some]
-    cluster = cluster_role.Cluster(GROUP, *held)
+    cluster = cluster_role.Cluster(GROUP, *held, with_groups=False)
     for each in held:
         cluster.delete(each.key)
     assert set(await cluster.settle()) == {

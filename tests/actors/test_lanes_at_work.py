@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import anyio
 import beside_driver
+import no_groups
 import objects
 import pytest
 import simulated
@@ -28,7 +29,7 @@ def anyio_backend() -> tuple[str, dict[str, Callable[[], virtual_time.VirtualLoo
     return "asyncio", {"loop_factory": virtual_time.VirtualLoop}
 
 
-class Slow:
+class Slow(no_groups.NoGroups):
     """A driver whose every call lasts a minute; it notes how many were under way at once."""
 
     def __init__(self, clock: virtual_time.VirtualClock) -> None:
@@ -39,22 +40,22 @@ class Slow:
 
     async def create_snapshot(
         self, call: intents.CreateSnapshot, credentials: object
-    ) -> outcomes.Answer:
+    ) -> outcomes.SingleAnswer:
         del credentials
         await self._last(f"create on {call.source_volume}")
         return outcomes.SnapshotInfo(f"h-{call.name}", creation_time=10**18, size=1, ready=True)
 
     async def delete_snapshot(
         self, call: intents.DeleteSnapshot, credentials: object
-    ) -> outcomes.Answer:
+    ) -> outcomes.SingleAnswer:
         del credentials
         await self._last(f"delete {call.handle}")
         return outcomes.Deleted()
 
-    async def check_snapshot(self, call: object, credentials: object) -> outcomes.Answer:
+    async def check_snapshot(self, call: object, credentials: object) -> outcomes.SingleAnswer:
         raise AssertionError(call, credentials)
 
-    async def find_snapshots(self, call: object, credentials: object) -> outcomes.Answer:
+    async def find_snapshots(self, call: object, credentials: object) -> outcomes.SingleAnswer:
         raise AssertionError(call, credentials)
 
     async def _last(self, what: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from snapshotd import errors
 from snapshotd.decide import intents
-from snapshotd.model import groups, keys, meta, names, snapshots, wire
+from snapshotd.model import keys, meta, names, snapshots, wire
 
 
 def lose(cluster: cluster_role.Cluster) -> None:
@@ -76,7 +76,7 @@ RESTORE = cluster_role.bare_claim(
     status__phase=names.PENDING,
     spec__data_source=meta.TypedReference("VolumeSnapshot", "snap", names.SNAPSHOT_GROUP),
 )
-GROUP = groups.VolumeGroupSnapshot(meta.ObjectMeta(name="all", namespace="ns"))
+GROUP = objects.group()
 MEMBER = snapshots.VolumeSnapshotStatus(volume_group_snapshot_name="all")
 NO_SOURCE = snapshots.VolumeSnapshotContentSource()
 

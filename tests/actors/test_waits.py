@@ -8,7 +8,7 @@ import simulated
 
 from snapshotd import errors
 from snapshotd.decide import intents
-from snapshotd.model import groups, keys, meta, names, snapshots, volumes, wire
+from snapshotd.model import keys, meta, names, snapshots, volumes, wire
 
 DISTRIBUTED = msgspec.structs.replace(objects.POLICY, distributed=True)
 CLASS, PVC, PV = cluster_role.source()
@@ -18,7 +18,7 @@ DEFAULT = objects.class_("any", metadata__annotations={names.DEFAULT_CLASS_ANNOT
 GIVEN = cluster_role.new_given()
 GOING = objects.ready_snapshot(metadata__deletion_timestamp=objects.NOW_TEXT)
 MEMBER = objects.changed(GOING, status__volume_group_snapshot_name="all")
-GROUP = groups.VolumeGroupSnapshot(meta.ObjectMeta(name="all", namespace="ns"))
+GROUP = objects.group()
 NODE = volumes.Node(meta.ObjectMeta(name="node-1", labels={"zone": "a"}))
 RESTORE = cluster_role.bare_claim(
     metadata__name="restored",
@@ -86,7 +86,8 @@ async def test_nothing_is_woken_for_what_is_not_there() -> None:
     cluster = cluster_role.Cluster()
     cluster.put(PV, CLASS, NODE, GROUP, objects.given_content(), objects.claim())
     cluster.deliver()
-    assert set(cluster.queue.now) == {objects.claim().key}  # guarded, and nobody is cut from it
+    # The claim is guarded, and nobody is cut from it.
+    assert set(cluster.queue.now) == {objects.claim().key, GROUP.key}
 
 
 async def test_a_claim_or_content_for_which_there_is_nothing_to_do_is_not_woken() -> None:

@@ -274,7 +274,7 @@ async def test_the_contents_of_this_driver_alone_are_watched_and_kept(
     del scripted
     bench = Bench(link)
     await bench.meet()
-    contents, classes = await bench.sidecar.scopes()
+    contents, classes, *of_groups = await bench.sidecar.scopes()
     assert contents.query() == {"fieldSelector": f"spec.driver={OURS}"}
     assert contents.keep is not None
     assert contents.keep(objects.content(spec__driver=OURS))
@@ -285,6 +285,16 @@ async def test_the_contents_of_this_driver_alone_are_watched_and_kept(
         {},
         None,
     )
+    group_contents, group_classes = of_groups
+    assert group_contents.query() == contents.query()
+    assert group_contents.keep is not None
+    assert group_contents.keep(objects.group_content(spec__driver=OURS))
+    assert not group_contents.keep(objects.group_content())
+    assert (group_contents.kind, group_classes.kind) == (
+        keys.Kind.VOLUME_GROUP_SNAPSHOT_CONTENT,
+        keys.Kind.VOLUME_GROUP_SNAPSHOT_CLASS,
+    )
+    assert all(each.optional for each in of_groups)  # not every cluster has the definitions
 
 
 async def test_with_node_deployment_this_nodes_contents_alone_are_watched(
@@ -296,7 +306,7 @@ async def test_with_node_deployment_this_nodes_contents_alone_are_watched(
     monkeypatch.setenv("NODE_NAME", "node-1")
     bench = Bench(link, node_deployment=True)
     await bench.meet()
-    contents, _ = await bench.sidecar.scopes()
+    contents, *_ = await bench.sidecar.scopes()
     assert contents.label_selector == "snapshot.storage.kubernetes.io/managed-by=node-1"
 
 

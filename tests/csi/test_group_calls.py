@@ -11,7 +11,6 @@ import structlog.testing
 from scripted_groups import ScriptedGroups
 
 from snapshotd import errors
-from snapshotd.actors import ports
 from snapshotd.csi import connection, groups, redaction
 from snapshotd.csi._pb import csi_pb2
 from snapshotd.decide import intents, outcomes
@@ -32,7 +31,7 @@ async def scripted(tmp_path: Path) -> AsyncIterator[ScriptedGroups]:
     await server.stop(None)
 
 
-def through(link: connection.Connection) -> ports.GroupDriver:
+def through(link: connection.Connection) -> groups.GroupDriver:
     return groups.GroupDriver(link)
 
 

@@ -32,6 +32,7 @@ def test_a_prepared_snapshot_gets_its_content_complete() -> None:
     create, announce = decide().intents
     assert isinstance(create, intents.CreateContent)
     made = create.content
+    assert isinstance(made, snapshots.VolumeSnapshotContent)
     assert made.metadata.name == "snapcontent-uid-1"
     assert made.metadata.finalizers == (names.CONTENT_FINALIZER,)
     assert made.spec.driver == objects.DRIVER
@@ -188,6 +189,7 @@ def test_the_volume_mode_is_noted_only_if_it_is_to_be_kept() -> None:
     policy = msgspec.structs.replace(objects.POLICY, prevent_volume_mode_conversion=False)
     create = binding.decide(objects.binding_view(), policy, objects.NOW).intents[0]
     assert isinstance(create, intents.CreateContent)
+    assert isinstance(create.content, snapshots.VolumeSnapshotContent)
     assert create.content.spec.source_volume_mode is None
 
 

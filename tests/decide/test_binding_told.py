@@ -229,7 +229,8 @@ def test_a_member_is_given_its_content_by_its_group(
 ) -> None:
     member = objects.snapshot(metadata__owner_references=owners)
     assert decide(snapshot=member) == intents.Decision(
-        why="waits for its group snapshot to give it a content"
+        why="waits for its group snapshot to give it a content: its group snapshot, or that one's "
+        "content, is not there"
     )
     (publish,) = decide(snapshot=member, content=objects.content()).intents
     assert isinstance(publish, intents.PublishStatus)

@@ -7,7 +7,7 @@ import objects
 import pytest
 
 from snapshotd import errors
-from snapshotd.decide import contents, intents, release, views
+from snapshotd.decide import contents, drafts, intents, release, views
 from snapshotd.model import meta, names, snapshots, volumes
 
 GOING = {"metadata__deletion_timestamp": objects.NOW_TEXT}
@@ -25,7 +25,7 @@ def view(**fields: Any) -> views.BindingView:
 
 
 def test_a_new_content_holds_all_that_it_needs_and_nothing_else() -> None:
-    drafted = contents.draft(view(), objects.class_(), objects.volume(), objects.POLICY)
+    drafted = drafts.draft(view(), objects.class_(), (objects.volume(),), objects.POLICY)
     assert drafted == snapshots.VolumeSnapshotContent(
         meta.ObjectMeta(name="snapcontent-uid-1", finalizers=(names.CONTENT_FINALIZER,)),
         snapshots.VolumeSnapshotContentSpec(
@@ -50,7 +50,7 @@ def test_a_new_content_holds_all_that_it_needs_and_nothing_else() -> None:
 def test_only_a_distributed_deployment_labels_contents(
     policy: views.ClusterPolicy, nodes: tuple[volumes.Node, ...], labels: dict[str, str]
 ) -> None:
-    drafted = contents.draft(view(nodes=nodes), objects.class_(), LOCAL, policy)
+    drafted = drafts.draft(view(nodes=nodes), objects.class_(), (LOCAL,), policy)
     assert drafted.metadata.labels == labels
 
 
@@ -64,7 +64,7 @@ def test_the_secret_of_a_class_may_be_named_after_the_content() -> None:
         names.SECRET_NAMESPACE_PARAMETER: "in-${volumesnapshot.namespace}",
     }
     chosen = objects.class_(parameters=parameters)
-    drafted = contents.draft(view(), chosen, objects.volume(), objects.POLICY)
+    drafted = drafts.draft(view(), chosen, (objects.volume(),), objects.POLICY)
     assert drafted.metadata.annotations == {
         names.DELETION_SECRET_NAME: "snapcontent-uid-1.snap",
         names.DELETION_SECRET_NAMESPACE: "in-ns",
@@ -74,7 +74,7 @@ def test_the_secret_of_a_class_may_be_named_after_the_content() -> None:
 def test_a_volume_of_no_csi_driver_is_refused_in_words() -> None:
     plain = objects.volume(spec__csi=None)
     with pytest.raises(errors.Invalid) as caught:
-        contents.draft(view(), objects.class_(), plain, objects.POLICY)
+        drafts.draft(view(), objects.class_(), (plain,), objects.POLICY)
     assert str(caught.value) == (
         "cannot find CSI PersistentVolumeSource for volume pv: only volumes of CSI drivers can be "
         "snapshotted"

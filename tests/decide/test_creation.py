@@ -51,9 +51,9 @@ def test_the_driver_is_told_names_if_asked_for() -> None:
     (call,) = decide(policy).intents
     assert isinstance(call, intents.CreateSnapshot)
     assert call.parameters == {
-        names.EXTRA_SNAPSHOT_NAME: "snap",
-        names.EXTRA_SNAPSHOT_NAMESPACE: "ns",
-        names.EXTRA_CONTENT_NAME: "snapcontent-uid-1",
+        "csi.storage.k8s.io/volumesnapshot/name": "snap",
+        "csi.storage.k8s.io/volumesnapshot/namespace": "ns",
+        "csi.storage.k8s.io/volumesnapshotcontent/name": "snapcontent-uid-1",
     }
 
 
@@ -256,7 +256,7 @@ def test_a_member_of_a_group_is_cut_with_its_group() -> None:
     )
     decision = decide(content=member, snapshot_class=None)
     assert decision.intents == ()
-    assert decision.why == "is cut with its group, whose content has its handle"
+    assert decision.why == "is cut with its group, whose content tells its state"
 
 
 @pytest.mark.parametrize("code", list(outcomes.Code))

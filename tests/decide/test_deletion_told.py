@@ -6,7 +6,7 @@ import objects
 import pytest
 
 from snapshotd.decide import deletion, intents, outcomes, release, views
-from snapshotd.model import groups, keys, meta, names, secrets, snapshots
+from snapshotd.model import keys, meta, names, secrets, snapshots
 
 MARKED = {names.BEING_DELETED_ANNOTATION: "yes"}
 GOING = {"metadata__deletion_timestamp": objects.NOW_TEXT}
@@ -161,7 +161,7 @@ def pending(message: str) -> intents.Decision:
 
 
 def test_a_member_is_told_which_group_to_delete() -> None:
-    group = groups.VolumeGroupSnapshot(meta.ObjectMeta(name="all", namespace="ns"))
+    group = objects.group()
     assert let_go(group=group) == pending(
         "deletion of the individual volume snapshot ns/snap is not allowed as it belongs to group "
         "snapshot ns/all: delete the group snapshot, and it goes with it"

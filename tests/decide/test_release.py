@@ -6,7 +6,7 @@ import objects
 import pytest
 
 from snapshotd.decide import intents, release, views
-from snapshotd.model import groups, meta, names, snapshots, volumes
+from snapshotd.model import names, snapshots, volumes
 
 
 def going(**fields: Any) -> snapshots.VolumeSnapshot:
@@ -146,7 +146,7 @@ def test_only_the_claims_that_are_filled_are_named() -> None:
 
 
 def test_a_member_stays_as_long_as_its_group() -> None:
-    group = groups.VolumeGroupSnapshot(meta.ObjectMeta(name="all", namespace="ns"))
+    group = objects.group()
     for content in (objects.ready_content(), None):
         decision = decide(content=content, group=group, content_absent=True)
         (announce,) = decision.intents

@@ -7,7 +7,7 @@ import pytest
 
 from snapshotd.actors import roles
 from snapshotd.decide import routing
-from snapshotd.model import groups, keys, leases, meta, names, snapshots, volumes, wire
+from snapshotd.model import keys, leases, meta, names, snapshots, volumes, wire
 from snapshotd.runtime import store
 
 SNAP = keys.Key(keys.Kind.VOLUME_SNAPSHOT, "ns", "snap")
@@ -121,7 +121,7 @@ def test_what_is_no_snapshot_has_no_claim() -> None:
 
 
 NODE = volumes.Node(meta.ObjectMeta(name="node-1"))
-GROUP = groups.VolumeGroupSnapshot(meta.ObjectMeta(name="all", namespace="ns"))
+GROUP = objects.group()
 PLACED = {"metadata__labels": {names.MANAGED_BY_LABEL: "node-1"}}
 
 

@@ -5,14 +5,18 @@ import pytest
 
 from snapshotd import errors
 from snapshotd.decide import calls, contents, placement, secret_refs, validation, views
-from snapshotd.model import meta, names, volumes
+from snapshotd.model import families, meta, names, volumes
 
 NAME, NAMESPACE = names.SECRET_NAME_PARAMETER, names.SECRET_NAMESPACE_PARAMETER
 
 
 def resolve(name: str, namespace: str) -> tuple[str, str]:
     where = secret_refs.snapshotter(
-        {NAME: name, NAMESPACE: namespace}, content="c", namespace="ns", snapshot="s"
+        families.SINGLE,
+        {NAME: name, NAMESPACE: namespace},
+        content="c",
+        namespace="ns",
+        snapshot="s",
     )
     assert where is not None
     return where.namespace, where.name
@@ -93,13 +97,17 @@ def test_what_is_wrong_with_a_secrets_template_is_told_in_full(
     parameters: dict[str, str], message: str
 ) -> None:
     with pytest.raises(errors.Invalid) as caught:
-        secret_refs.snapshotter(parameters, content="c", namespace="ns", snapshot="s")
+        secret_refs.snapshotter(
+            families.SINGLE, parameters, content="c", namespace="ns", snapshot="s"
+        )
     assert str(caught.value) == message
 
 
 def test_a_secret_named_by_half_is_none() -> None:
-    assert secret_refs.of_annotations({names.DELETION_SECRET_NAME: "s"}) is None
-    assert secret_refs.of_annotations({names.DELETION_SECRET_NAMESPACE: "n"}) is None
+    assert secret_refs.of_annotations(families.SINGLE, {names.DELETION_SECRET_NAME: "s"}) is None
+    assert (
+        secret_refs.of_annotations(families.SINGLE, {names.DELETION_SECRET_NAMESPACE: "n"}) is None
+    )
 
 
 def test_a_secret_for_listing_knows_only_its_content() -> None:
@@ -107,20 +115,23 @@ def test_a_secret_for_listing_knows_only_its_content() -> None:
         names.LIST_SECRET_NAME_PARAMETER: "s-${volumesnapshotcontent.name}",
         names.LIST_SECRET_NAMESPACE_PARAMETER: "n-${volumesnapshotcontent.name}",
     }
-    where = secret_refs.lister(parameters, content="c")
+    where = secret_refs.lister(families.SINGLE, parameters, content="c")
     assert where is not None
     assert (where.namespace, where.name) == ("n-c", "s-c")
     parameters[names.LIST_SECRET_NAME_PARAMETER] = "${volumesnapshot.name}"
     with pytest.raises(errors.Invalid, match="invalid tokens"):
-        secret_refs.lister(parameters, content="c")
+        secret_refs.lister(families.SINGLE, parameters, content="c")
 
 
 def test_a_class_may_name_no_secret() -> None:
-    assert secret_refs.snapshotter({}, content="c", namespace="n", snapshot="s") is None
-    assert secret_refs.lister({}, content="c") is None
-    assert secret_refs.of_annotations({}) is None
+    assert (
+        secret_refs.snapshotter(families.SINGLE, {}, content="c", namespace="n", snapshot="s")
+        is None
+    )
+    assert secret_refs.lister(families.SINGLE, {}, content="c") is None
+    assert secret_refs.of_annotations(families.SINGLE, {}) is None
     where = secret_refs.of_annotations(
-        {names.DELETION_SECRET_NAME: "s", names.DELETION_SECRET_NAMESPACE: "n"}
+        families.SINGLE, {names.DELETION_SECRET_NAME: "s", names.DELETION_SECRET_NAMESPACE: "n"}
     )
     assert where is not None
     assert (where.namespace, where.name) == ("n", "s")

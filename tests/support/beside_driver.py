@@ -112,6 +112,10 @@ class Recorder:
         self.told.append(event)
 
 
+C = TypeVar("C")
+A = TypeVar("A")
+
+
 class Client:
     """The CSI client, with a point before and after each call, and every answer kept."""
 
@@ -122,30 +126,45 @@ class Client:
 
     async def create_snapshot(
         self, call: intents.CreateSnapshot, credentials: secrets.Credentials
-    ) -> outcomes.Answer:
+    ) -> outcomes.SingleAnswer:
         return await self._noted(call, credentials, self._driver.create_snapshot)
 
     async def delete_snapshot(
         self, call: intents.DeleteSnapshot, credentials: secrets.Credentials
-    ) -> outcomes.Answer:
+    ) -> outcomes.SingleAnswer:
         return await self._noted(call, credentials, self._driver.delete_snapshot)
 
     async def check_snapshot(
         self, call: intents.CheckSnapshot, credentials: secrets.Credentials
-    ) -> outcomes.Answer:
+    ) -> outcomes.SingleAnswer:
         return await self._noted(call, credentials, self._driver.check_snapshot)
 
     async def find_snapshots(
         self, call: intents.FindSnapshots, credentials: secrets.Credentials
-    ) -> outcomes.Answer:
+    ) -> outcomes.SingleAnswer:
         return await self._noted(call, credentials, self._driver.find_snapshots)
+
+    async def create_group(
+        self, call: intents.CreateGroupSnapshot, credentials: secrets.Credentials
+    ) -> outcomes.GroupAnswer:
+        return await self._noted(call, credentials, self._driver.create_group)
+
+    async def delete_group(
+        self, call: intents.DeleteGroupSnapshot, credentials: secrets.Credentials
+    ) -> outcomes.GroupAnswer:
+        return await self._noted(call, credentials, self._driver.delete_group)
+
+    async def check_group(
+        self, call: intents.CheckGroupSnapshot, credentials: secrets.Credentials
+    ) -> outcomes.GroupAnswer:
+        return await self._noted(call, credentials, self._driver.check_group)
 
     async def _noted(
         self,
-        call: T,
+        call: C,
         credentials: secrets.Credentials,
-        method: Callable[[T, secrets.Credentials], Awaitable[outcomes.Answer]],
-    ) -> outcomes.Answer:
+        method: Callable[[C, secrets.Credentials], Awaitable[A]],
+    ) -> A:
         what = type(call).__name__
         self._points.pass_by(f"before {what}")
         answer = await method(call, credentials)

@@ -128,15 +128,21 @@ _VERBS: dict[type[intents.Intent], str] = {
     intents.PrepareSnapshot: "prepares",
     intents.CreateContent: "creates",
     intents.BindContent: "binds",
+    intents.CreateMember: "creates",
     intents.DeleteContent: "deletes",
+    intents.DeleteMember: "deletes",
     intents.PublishStatus: "publishes",
 }
 
 
 def _name_of(intent: intents.Write) -> str:
-    if isinstance(intent, intents.CreateContent):
-        return intent.content.metadata.name
-    return intent.target.key.name
+    match intent:
+        case intents.CreateContent():
+            return intent.content.metadata.name
+        case intents.CreateMember():
+            return intent.snapshot.metadata.name
+        case _:
+            return intent.target.key.name
 
 
 class _Queue:
@@ -164,6 +170,7 @@ class Cluster:
         *held: wire.Object,
         policy: views.ClusterPolicy = objects.POLICY,
         api: simulated.Api | None = None,
+        with_groups: bool = True,
     ) -> None:
         self.api = simulated.Api() if api is None else api
         for obj in held:
@@ -174,9 +181,10 @@ class Cluster:
         self._world = _World(self.api)
         self._seen: dict[keys.Key, wire.Object] = {}
         self.cache = caches.Store[wire.Object](roles.CLUSTER_INDEXES)
+        group_kinds = roles.Cluster.group_kinds if with_groups else ()
         self.role = roles.Cluster(
             self.cache,
-            dict.fromkeys(roles.Cluster.kinds, self.queue),
+            dict.fromkeys((*roles.Cluster.kinds, *group_kinds), self.queue),
             world=ports.World(self._world, self._world, self.clock),
             policy=policy,
         )

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from snapshotd.decide import outcomes, views
-from snapshotd.model import meta, names, snapshots, volumes
+from snapshotd.model import groups, meta, names, snapshots, volumes
 
 DRIVER = "hostpath.csi.k8s.io"
 NOW = 1_767_225_600.0
@@ -161,12 +161,69 @@ def volume(**fields: Any) -> volumes.PersistentVolume:
     return result
 
 
+def group(**fields: Any) -> groups.VolumeGroupSnapshot:
+    """Return a dynamic group of class `grouped`, of the claims labelled app=db, not cut yet."""
+    made = groups.VolumeGroupSnapshot(
+        meta.ObjectMeta(
+            name="all",
+            namespace="ns",
+            uid="uid-7",
+            resource_version="7",
+            creation_timestamp="2026-01-01T00:00:00Z",
+            finalizers=(names.GROUP_BOUND_FINALIZER,),
+        ),
+        groups.GroupSpec(groups.GroupSource(groups.LabelSelector({"app": "db"})), "grouped"),
+    )
+    result: groups.VolumeGroupSnapshot = changed(made, **fields)
+    return result
+
+
+def group_content(**fields: Any) -> groups.VolumeGroupSnapshotContent:
+    """Return the content made for `group`, not cut yet."""
+    made = groups.VolumeGroupSnapshotContent(
+        meta.ObjectMeta(
+            name="groupsnapcontent-uid-7",
+            uid="uid-8",
+            resource_version="8",
+            finalizers=(names.GROUP_CONTENT_FINALIZER,),
+        ),
+        groups.GroupContentSpec(
+            names.DELETE,
+            DRIVER,
+            groups.GroupContentSource(("vol-a", "vol-b")),
+            meta.ObjectReference(namespace="ns", name="all", uid="uid-7"),
+            volume_group_snapshot_class_name="grouped",
+        ),
+    )
+    result: groups.VolumeGroupSnapshotContent = changed(made, **fields)
+    return result
+
+
+GROUP_STATUS = groups.GroupContentStatus(
+    volume_group_snapshot_handle="group",
+    creation_time="2001-09-09T01:46:40Z",
+    ready_to_use=True,
+    volume_snapshot_info_list=(
+        groups.MemberInfo("vol-a", "handle-a", 10**18, ready_to_use=True, restore_size=1 << 30),
+        groups.MemberInfo("vol-b", "handle-b", 10**18, ready_to_use=True, restore_size=1 << 30),
+    ),
+)
+
+
+def cut_group_content(**fields: Any) -> groups.VolumeGroupSnapshotContent:
+    """Return the content of a group that the driver cut, and made ready."""
+    return group_content(**{"status": GROUP_STATUS, **fields})
+
+
+def group_class(name: str = "grouped", **fields: Any) -> groups.VolumeGroupSnapshotClass:
+    """Return a group class of the driver."""
+    made = groups.VolumeGroupSnapshotClass(meta.ObjectMeta(name=name), DRIVER, names.DELETE)
+    result: groups.VolumeGroupSnapshotClass = changed(made, **fields)
+    return result
+
+
 def binding_view(**fields: Any) -> views.BindingView:
     """Return all that a dynamic snapshot needs, but for its content."""
-    base = {
-        "snapshot": snapshot(),
-        "claim": claim(),
-        "volume": volume(),
-        "snapshot_class": class_(),
-    }
+    source = views.Source("claim", fields.pop("claim", claim()), fields.pop("volume", volume()))
+    base = {"snapshot": snapshot(), "sources": (source,), "snapshot_class": class_()}
     return views.BindingView(**{**base, **fields})

@@ -10,7 +10,7 @@ from typing import Any
 import objects
 
 from snapshotd.app.explain import facts, walk
-from snapshotd.model import groups, keys, leases, meta, names, snapshots, volumes, wire
+from snapshotd.model import keys, leases, meta, names, snapshots, volumes, wire
 
 SNAPSHOT = keys.Key(keys.Kind.VOLUME_SNAPSHOT, "ns", "snap")
 CONTENT = snapshots.content_key("snapcontent-uid-1")
@@ -85,7 +85,7 @@ def default(name: str) -> snapshots.VolumeSnapshotClass:
 
 UNSET = objects.snapshot(spec__volume_snapshot_class_name=None)
 UNREADY = snapshots.VolumeSnapshotContentStatus(snapshot_handle="handle", ready_to_use=False)
-GROUP = groups.VolumeGroupSnapshot(meta.ObjectMeta(name="all", namespace="ns", uid="g"))
+GROUP = objects.group(metadata__uid="g")
 RESTORE = objects.claim(
     metadata__name="restored",
     metadata__uid="uid-9",

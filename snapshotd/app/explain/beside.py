@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from snapshotd.app.explain import advice, facts
 from snapshotd.decide import creation, deletion, intents, views
-from snapshotd.model import keys, names, snapshots
+from snapshotd.model import groups, keys, names, snapshots
 
 _MOST_COMPLAINTS = 3
+_CLASSES = (snapshots.VolumeSnapshotClass, groups.VolumeGroupSnapshotClass)
 
 
 def needs_the_controller(
@@ -43,21 +44,18 @@ def registered(known: facts.Facts, driver: str) -> Iterator[facts.Finding]:
         yield advice.unknown(about, "has no lease that tells whether its sidecar is at work")
 
 
-def the_driver(
-    known: facts.Facts, content: snapshots.VolumeSnapshotContent
-) -> Iterator[facts.Finding]:
+def the_driver(known: facts.Facts, content: groups.AnyContent) -> Iterator[facts.Finding]:
     """Look at the driver's side of a content: what it said, and what its sidecar does next."""
     if content.metadata.deleting:
         yield from registered(known, content.spec.driver)
         yield _deletion(known, content)
         return
-    status = content.status or snapshots.VolumeSnapshotContentStatus()
     if content.ready:
         yield advice.fine(content.key, f"is ready on storage: {content.handle}")
         return
     yield from registered(known, content.spec.driver)
-    if status.error is not None:
-        yield _failed(known, content, status.error)
+    if content.error is not None:
+        yield _failed(known, content, content.error)
     elif content.handle:
         told = f"was cut ({content.handle}); the driver has not made it ready yet"
         yield advice.waits(content.key, told, since=content.metadata.creation_timestamp or "")
@@ -71,26 +69,25 @@ def complaints(known: facts.Facts, key: keys.Key) -> Iterator[facts.Finding]:
         yield advice.note(f"Event {told.reason}", told.message, since=told.last)
 
 
-def _view(known: facts.Facts, content: snapshots.VolumeSnapshotContent) -> views.ContentView:
-    name = content.spec.volume_snapshot_class_name or ""
-    key = keys.Key(keys.Kind.VOLUME_SNAPSHOT_CLASS, "", name)
-    chosen = known.cache.find(snapshots.VolumeSnapshotClass, key)
-    return views.ContentView(content, snapshot_class=chosen)
+def _view(known: facts.Facts, content: groups.AnyContent) -> views.ContentView:
+    chosen = known.cache.get(content.family.class_key(content.class_name or ""))
+    return views.ContentView(
+        content, snapshot_class=chosen if isinstance(chosen, _CLASSES) else None
+    )
 
 
-def _policy(content: snapshots.VolumeSnapshotContent) -> views.DriverPolicy:
-    return views.DriverPolicy(content.spec.driver, can_check=True, can_list=True)
+def _policy(content: groups.AnyContent) -> views.DriverPolicy:
+    return views.DriverPolicy(content.spec.driver, can_check=True, can_list=True, can_group=True)
 
 
 def _failed(
     known: facts.Facts,
-    content: snapshots.VolumeSnapshotContent,
+    content: groups.AnyContent,
     error: snapshots.SnapshotError,
 ) -> facts.Finding:
-    marked = names.BEING_CREATED_ANNOTATION in content.metadata.annotations
     told = (error.message or "failed without a word") + (
         " (whether a snapshot was made is not known; it is found out before anything is deleted)"
-        if marked
+        if content.being_created
         else ""
     )
     decision = creation.decide(_view(known, content), _policy(content), known.now)
@@ -101,7 +98,7 @@ def _failed(
     return advice.problem(content.key, told, who=who, command=command, since=error.time or "")
 
 
-def _uncut(known: facts.Facts, content: snapshots.VolumeSnapshotContent) -> facts.Finding:
+def _uncut(known: facts.Facts, content: groups.AnyContent) -> facts.Finding:
     decision = creation.decide(_view(known, content), _policy(content), known.now)
     since = content.metadata.creation_timestamp or ""
     if any(isinstance(each, intents.DriverCall) for each in decision.intents):
@@ -114,11 +111,11 @@ def _uncut(known: facts.Facts, content: snapshots.VolumeSnapshotContent) -> fact
     return advice.waits(content.key, decision.why or "waits for its sidecar", since=since)
 
 
-def _deletion(known: facts.Facts, content: snapshots.VolumeSnapshotContent) -> facts.Finding:
+def _deletion(known: facts.Facts, content: groups.AnyContent) -> facts.Finding:
     """Say what the sidecar does for a content that is being deleted, and what it complained of."""
     since = content.metadata.deletion_timestamp or ""
     command = advice.kubectl("describe", content.key)
-    complained = [each for each in known.warnings(content.key) if each.reason == _FAILED]
+    complained = [each for each in known.warnings(content.key) if each.reason in _FAILED]
     decision = deletion.decide(_view(known, content), _policy(content))
     if complained:
         told = f"cannot be deleted on storage: {complained[-1].message}"
@@ -134,7 +131,7 @@ def _deletion(known: facts.Facts, content: snapshots.VolumeSnapshotContent) -> f
     return advice.waits(content.key, told, since=since)
 
 
-_FAILED = "SnapshotDeleteError"
+_FAILED = {"SnapshotDeleteError", "GroupSnapshotDeleteError"}
 
 
 def _holder(known: facts.Facts, name: str) -> tuple[bool | None, str]:

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from snapshotd.actors import looking
 from snapshotd.app.explain import advice, beside, facts
 from snapshotd.decide import intents, protection, release, views
-from snapshotd.model import keys, names, snapshots, volumes
+from snapshotd.model import groups, keys, names, volumes
 
 _POLICY = views.ClusterPolicy()
 _OURS = "snapshot.storage.kubernetes.io/"
 
 
-def of_snapshot(known: facts.Facts, found: snapshots.VolumeSnapshot) -> Iterator[facts.Finding]:
+def of_snapshot(known: facts.Facts, found: groups.AnySnapshot) -> Iterator[facts.Finding]:
     """Explain a VolumeSnapshot that is being deleted: who holds it, and until when."""
     key, since = found.key, found.metadata.deletion_timestamp or ""
     yield advice.fine(key, "is to be deleted", since=since)
@@ -56,12 +56,12 @@ def of_claim(known: facts.Facts, found: volumes.PersistentVolumeClaim) -> Iterat
         yield from _others(key, found.metadata.finalizers)
 
 
-def without_owner(content: snapshots.VolumeSnapshotContent, owner: keys.Key) -> facts.Finding:
+def without_owner(content: groups.AnyContent, owner: keys.Key) -> facts.Finding:
     """Explain a content whose VolumeSnapshot is gone."""
     if content.deletion_meant and content.spec.deletion_policy == names.RETAIN:
         told = (
             f"is kept by policy Retain, though {owner} is gone: the snapshot "
-            f"{content.handle or content.spec.source.snapshot_handle} stays on storage"
+            f"{content.handle or content.given_handle} stays on storage"
         )
         return advice.fine(content.key, told)
     if content.deletion_meant:
@@ -78,7 +78,7 @@ def without_owner(content: snapshots.VolumeSnapshotContent, owner: keys.Key) -> 
     return advice.problem(content.key, told, who=advice.ADMINISTRATOR, command=command)
 
 
-def _held(known: facts.Facts, found: snapshots.VolumeSnapshot, message: str) -> facts.Finding:
+def _held(known: facts.Facts, found: groups.AnySnapshot, message: str) -> facts.Finding:
     view = looking.Eyes(known.cache, _POLICY).release(found, asked=True, gone=False)
     since = found.metadata.deletion_timestamp or ""
     if view.group is not None:

@@ -11,9 +11,9 @@ import msgspec
 from snapshotd import errors
 from snapshotd.actors import looking
 from snapshotd.app.explain import facts
-from snapshotd.decide import publishing, views
+from snapshotd.decide import publishing, routing, views
 from snapshotd.kube import connection, resources
-from snapshotd.model import keys, leases, meta, names, snapshots, volumes, wire
+from snapshotd.model import groups, keys, leases, meta, names, snapshots, volumes, wire
 from snapshotd.runtime import clock
 from snapshotd.telemetry import metrics
 
@@ -50,7 +50,7 @@ class Reader:
             await self._events("default", f"involvedObject.name={key.name}")
             content = await self._one(key)
             if isinstance(content, snapshots.VolumeSnapshotContent):
-                namespace = content.spec.volume_snapshot_ref.namespace
+                namespace = content.ref.namespace
         if namespace:
             await self._namespace(namespace)
         await self._classes()
@@ -63,6 +63,7 @@ class Reader:
         await self._namespace(namespace)
         await self._classes()
         await self._list(keys.Kind.VOLUME_SNAPSHOT_CONTENT)
+        await self._optional(keys.Kind.VOLUME_GROUP_SNAPSHOT_CONTENT, _EVERYWHERE)
         await self._list(keys.Kind.VOLUME)
         for where in {namespace, "default"} if namespace else {_EVERYWHERE}:
             await self._events(where, f"type={names.WARNING}")
@@ -75,9 +76,11 @@ class Reader:
 
     async def _classes(self) -> None:
         await self._list(keys.Kind.VOLUME_SNAPSHOT_CLASS)
+        await self._optional(keys.Kind.VOLUME_GROUP_SNAPSHOT_CLASS, _EVERYWHERE)
 
-    def _concerned(self, key: keys.Key) -> list[snapshots.VolumeSnapshot]:
+    def _concerned(self, key: keys.Key) -> list[groups.AnySnapshot]:
         """Return the snapshots whose contents and volumes are looked at, too."""
+        own = self.known.cache.find(groups.VolumeGroupSnapshot, key)
         every = self.known.cache.of_kind(keys.Kind.VOLUME_SNAPSHOT)
         found = [each for each in every if isinstance(each, snapshots.VolumeSnapshot)]
         if key.kind is keys.Kind.VOLUME_SNAPSHOT:
@@ -90,21 +93,19 @@ class Reader:
                 if each.spec.source.persistent_volume_claim_name == wanted and not each.ready
             ]
         if key.kind is keys.Kind.VOLUME_GROUP_SNAPSHOT:
-            return [
-                each
-                for each in found
-                if each.status and each.status.volume_group_snapshot_name == key.name
-            ]
+            members = [each for each in found if routing.group_of(each) == key]
+            return [*([] if own is None else [own]), *members]
         return []
 
-    async def _around(self, snapshot: snapshots.VolumeSnapshot) -> None:
+    async def _around(self, snapshot: groups.AnySnapshot) -> None:
         """Read a snapshot's content and volume, and what was told about both."""
         cache = self.known.cache
         view = looking.Eyes(cache, views.ClusterPolicy()).source(snapshot, content_absent=False)
         name = publishing.bound_name(snapshot)
-        await self._one(snapshots.content_key(name))
-        if view.claim is not None and view.claim.spec.volume_name:
-            await self._one(volumes.volume_key(view.claim.spec.volume_name))
+        await self._one(snapshot.family.content_key(name))
+        for source in view.sources:
+            if source.claim is not None and source.claim.spec.volume_name:
+                await self._one(volumes.volume_key(source.claim.spec.volume_name))
         of_snapshot = f"involvedObject.name={snapshot.metadata.name}"
         await self._events(snapshot.metadata.namespace, of_snapshot)
         await self._events("default", f"involvedObject.name={name}")
@@ -131,6 +132,9 @@ class Reader:
         for obj in self.known.cache.of_kind(keys.Kind.VOLUME_SNAPSHOT_CLASS):
             if isinstance(obj, snapshots.VolumeSnapshotClass):
                 yield obj.driver
+        for obj in self.known.cache.of_kind(keys.Kind.VOLUME_GROUP_SNAPSHOT_CONTENT):
+            if isinstance(obj, groups.VolumeGroupSnapshotContent):
+                yield obj.spec.driver
 
     async def _registered(self) -> frozenset[str] | None:
         try:

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from snapshotd import errors
 from snapshotd.actors import looking
 from snapshotd.app.explain import advice, beside, facts, leaving
-from snapshotd.decide import binding, contents, intents, publishing, routing, validation, views
-from snapshotd.model import keys, names, snapshots, volumes
+from snapshotd.decide import binding, drafts, intents, publishing, routing, validation, views
+from snapshotd.model import groups, keys, names, snapshots, volumes
 
 _POLICY = views.ClusterPolicy()
+_SNAPSHOTS = (snapshots.VolumeSnapshot, groups.VolumeGroupSnapshot)
 
 
 class NotThere(errors.Gone):
@@ -46,15 +47,16 @@ def claim(known: facts.Facts, key: keys.Key) -> facts.Report:
 
 
 def group(known: facts.Facts, key: keys.Key) -> facts.Report:
-    """Explain the members of a group snapshot; raises `NotThere`."""
-    if known.cache.get(key) is None:
+    """Explain a group snapshot, and in short each of its members; raises `NotThere`."""
+    found = known.cache.find(groups.VolumeGroupSnapshot, key)
+    if found is None:
         raise NotThere(_not_there(known, key))
     members = known.cache.by_index(routing.MEMBERS_BY_GROUP, key)
     findings = [
         _in_short(known, each) for each in members if isinstance(each, snapshots.VolumeSnapshot)
     ]
-    none = advice.unknown(key, "no VolumeSnapshot says that it is a member of it")
-    return facts.Report(str(key), tuple(findings) or (none,))
+    own = leaving.of_snapshot if found.metadata.deleting else _of_snapshot
+    return facts.Report(str(key), (*findings, *own(known, found)))
 
 
 def unsettled(known: facts.Facts) -> Iterator[facts.Report]:
@@ -73,7 +75,7 @@ def _in_short(known: facts.Facts, member: snapshots.VolumeSnapshot) -> facts.Fin
     return facts.Finding(verdict.state, str(member.key), verdict.told, since=verdict.since)
 
 
-def _of_snapshot(known: facts.Facts, found: snapshots.VolumeSnapshot) -> Iterator[facts.Finding]:
+def _of_snapshot(known: facts.Facts, found: groups.AnySnapshot) -> Iterator[facts.Finding]:
     key = found.key
     eyes = looking.Eyes(known.cache, _POLICY)
     if told := validation.snapshot_problem(found):
@@ -81,7 +83,7 @@ def _of_snapshot(known: facts.Facts, found: snapshots.VolumeSnapshot) -> Iterato
         yield advice.problem(key, told, who=advice.USER, command=command)
         return
     bound = eyes.bound_content(found)
-    if bound is None and not found.bound_content and routing.claim_of(found) is not None:
+    if bound is None and not found.bound_content and not _is_given(found):
         yield from _source(known, eyes.source(found, content_absent=True))
     elif bound is not None:
         yield from _belongs(found, bound)
@@ -94,39 +96,48 @@ def _of_snapshot(known: facts.Facts, found: snapshots.VolumeSnapshot) -> Iterato
 
 def _source(known: facts.Facts, view: views.BindingView) -> Iterator[facts.Finding]:
     """Look at what a dynamic snapshot's content is made of: claim, volume, class."""
-    key = routing.claim_of(view.snapshot)
+    namespace = view.snapshot.metadata.namespace
+    key = ", ".join(str(volumes.claim_key(namespace, each.name)) for each in view.sources)
     try:
-        claim_, volume = binding.source_of(view)
-        yield advice.fine(key, f"is bound to {volume.key}")
+        found = binding.sources_of(view)
     except errors.Invalid as error:
-        command = advice.kubectl("describe", key) if key is not None else ""
-        yield advice.problem(key, str(error), who=advice.USER, command=command)
+        wanted = view.sources[0].name if len(view.sources) == 1 else ""
+        command = advice.kubectl("describe", volumes.claim_key(namespace, wanted)) if wanted else ""
+        about = key or view.snapshot.key
+        yield advice.problem(about, str(error), who=advice.USER, command=command)
         return  # without it nothing can be said of the class, but for what the rule says below
-    if volume.spec.csi is None:
-        told = "is not a CSI driver's: only volumes of CSI drivers can be snapshotted"
-        command = advice.kubectl("describe", volume.key)
-        yield advice.problem(volume.key, told, who=advice.ADMINISTRATOR, command=command)
-        return
+    for claim_, volume in found:
+        yield advice.fine(claim_.key, f"is bound to {volume.key}")
+        if volume.spec.csi is None:
+            told = "is not a CSI driver's: only volumes of CSI drivers can be snapshotted"
+            command = advice.kubectl("describe", volume.key)
+            yield advice.problem(volume.key, told, who=advice.ADMINISTRATOR, command=command)
+            return
     try:
         chosen = binding.class_of(view)
-        draft = contents.draft(view, chosen, volume, _POLICY)
-        binding.check_driver(chosen, draft.spec.driver, volume)
+        cut_from = tuple(volume for _, volume in found)
+        drafts.draft(view, chosen, cut_from, _POLICY)
+        for volume in cut_from:
+            binding.check_driver(chosen, volume)
     except errors.Invalid as error:
-        command = "kubectl get volumesnapshotclasses"
+        command = f"kubectl get {view.snapshot.family.class_kind.lower()}es"
         yield advice.problem("class", str(error), who=advice.ADMINISTRATOR, command=command)
         return
-    how = "named" if view.snapshot.spec.volume_snapshot_class_name else "the default"
+    how = "named" if view.snapshot.class_name else "the default"
     yield advice.fine(chosen.key, f"is {how}: driver {chosen.driver}, {chosen.deletion_policy}")
     yield from beside.registered(known, chosen.driver)
-    protected = names.CLAIM_FINALIZER in claim_.metadata.finalizers
-    told = "is protected while it is cut from" if protected else "is not protected yet"
-    yield (advice.fine if protected else advice.waits)(claim_.key, told)
+    for claim_, _ in found:
+        protected = names.CLAIM_FINALIZER in claim_.metadata.finalizers
+        told = "is protected while it is cut from" if protected else "is not protected yet"
+        yield (advice.fine if protected else advice.waits)(claim_.key, told)
 
 
-def _belongs(
-    found: snapshots.VolumeSnapshot, bound: snapshots.VolumeSnapshotContent
-) -> Iterator[facts.Finding]:
-    ref = bound.spec.volume_snapshot_ref
+def _is_given(found: groups.AnySnapshot) -> bool:
+    return bool(found.given_content) or validation.is_member(found)
+
+
+def _belongs(found: groups.AnySnapshot, bound: groups.AnyContent) -> Iterator[facts.Finding]:
+    ref = bound.ref
     if validation.may_point_back(bound, found):
         yield advice.fine(bound.key, "belongs to it")
         return
@@ -136,11 +147,10 @@ def _belongs(
 
 
 def _next_step(
-    known: facts.Facts, found: snapshots.VolumeSnapshot, decision: intents.Decision
+    known: facts.Facts, found: groups.AnySnapshot, decision: intents.Decision
 ) -> facts.Finding:
     """Say what binding would do now, and why: the rule's own answer."""
-    status = found.status or snapshots.VolumeSnapshotStatus()
-    since = (status.error.time if status.error else None) or found.metadata.creation_timestamp or ""
+    since = (found.error.time if found.error else None) or found.metadata.creation_timestamp or ""
     deeds = [each for each in decision.intents if isinstance(each, intents.Write)]
     tells = any(isinstance(each, intents.PublishStatus) for each in deeds)
     if decision.why and (tells or not deeds) and not _is_wait(decision.why):
@@ -152,24 +162,22 @@ def _next_step(
         told = f"the controller has something to do: {_named(deeds)}"
         return beside.needs_the_controller(known, found.key, told, since)
     if found.ready:
-        return advice.fine(found.key, "is ready to use", since=status.creation_time or "")
+        return advice.fine(found.key, "is ready to use", since=_cut_at(found))
     if deeds:
         told = f"the controller has something to do: {_named(deeds)}"
         return beside.needs_the_controller(known, found.key, told, since)
     return advice.waits(found.key, decision.why or "waits for the controller", since=since)
 
 
-def _of_content(
-    known: facts.Facts, found: snapshots.VolumeSnapshotContent
-) -> Iterator[facts.Finding]:
+def _of_content(known: facts.Facts, found: groups.AnyContent) -> Iterator[facts.Finding]:
     if told := validation.content_problem(found):
         command = advice.kubectl("get", found.key, " -o yaml")
         yield advice.problem(found.key, told, who=advice.ADMINISTRATOR, command=command)
         return
-    ref = found.spec.volume_snapshot_ref
-    owner = keys.Key(keys.Kind.VOLUME_SNAPSHOT, ref.namespace, ref.name)
-    holder = known.cache.find(snapshots.VolumeSnapshot, owner)
-    if holder is not None and validation.points_back(found, holder):
+    ref = found.ref
+    owner = keys.Key(found.family.snapshot_kind, ref.namespace, ref.name)
+    holder = known.cache.get(owner)
+    if isinstance(holder, _SNAPSHOTS) and validation.points_back(found, holder):
         yield advice.fine(owner, "has it")
     elif not ref.uid:
         yield advice.waits(owner, "is not bound to it yet", command=advice.kubectl("get", owner))
@@ -179,11 +187,11 @@ def _of_content(
     yield from beside.complaints(known, found.key)
 
 
-def _is_alone(known: facts.Facts, found: snapshots.VolumeSnapshotContent) -> bool:
+def _is_alone(known: facts.Facts, found: groups.AnyContent) -> bool:
     """Say whether no VolumeSnapshot's report tells of this content."""
-    ref = found.spec.volume_snapshot_ref
-    owner = known.cache.get(keys.Key(keys.Kind.VOLUME_SNAPSHOT, ref.namespace, ref.name))
-    if not isinstance(owner, snapshots.VolumeSnapshot):
+    ref = found.ref
+    owner = known.cache.get(keys.Key(found.family.snapshot_kind, ref.namespace, ref.name))
+    if not isinstance(owner, _SNAPSHOTS):
         return True
     return publishing.bound_name(owner) != found.metadata.name
 
@@ -192,10 +200,13 @@ def _is_wait(why: str) -> bool:
     return why.startswith(("waits for", "is cut", "asks"))
 
 
-def _who(found: snapshots.VolumeSnapshot) -> str:
+def _who(found: groups.AnySnapshot) -> str:
     """Say who mends what a snapshot waits for: contents made by hand are an administrator's."""
-    given = found.spec.source.volume_snapshot_content_name
-    return advice.ADMINISTRATOR if given else advice.USER
+    return advice.ADMINISTRATOR if found.given_content else advice.USER
+
+
+def _cut_at(found: groups.AnySnapshot) -> str:
+    return (found.status.creation_time if found.status else None) or ""
 
 
 def _named(deeds: list[intents.Write]) -> str:

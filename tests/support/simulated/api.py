@@ -7,7 +7,7 @@ import msgspec
 
 from snapshotd import errors
 from snapshotd.decide import intents
-from snapshotd.model import keys, snapshots, times, wire
+from snapshotd.model import families, groups, keys, snapshots, times, wire
 
 T = TypeVar("T")
 _BEGINNING = 1_767_225_600.0  # 2026-01-01
@@ -86,10 +86,11 @@ class Api:
     def write(self, intent: intents.Write) -> wire.Object | None:
         """Do one write under its precondition."""
         self.writes += 1
-        if isinstance(intent, intents.CreateContent):
-            if intent.content.key in self.objects:
-                raise errors.Conflict(f"{intent.content.key} exists")
-            return self.put(intent.content)
+        if isinstance(intent, intents.CreateContent | intents.CreateMember):
+            made = intent.content if isinstance(intent, intents.CreateContent) else intent.snapshot
+            if made.key in self.objects:
+                raise errors.Conflict(f"{made.key} exists")
+            return self.put(made)
         target = intent.target
         obj = self.objects.get(target.key)
         if obj is None:
@@ -97,7 +98,7 @@ class Api:
         stale = target.version not in {"", obj.metadata.resource_version}
         if obj.metadata.uid != target.uid or stale:
             raise errors.Conflict(str(target.key))
-        if isinstance(intent, intents.DeleteContent):
+        if isinstance(intent, intents.DeleteContent | intents.DeleteMember):
             return self.delete(target.key)
         changed = _changed(obj, intent)
         if changed == obj:
@@ -114,32 +115,45 @@ def _changed(obj: wire.Object, intent: intents.Write) -> wire.Object:
             labelled = replace(obj, metadata=replace(obj.metadata, labels=labels))
             return _with_metadata(labelled, intent.finalizers, intent.annotations)
         case intents.PrepareSnapshot():
-            assert isinstance(obj, snapshots.VolumeSnapshot)
             prepared = _with_metadata(obj, intent.finalizers, {})
+            if intent.owners is not None:
+                metadata = replace(prepared.metadata, owner_references=intent.owners)
+                prepared = replace(prepared, metadata=metadata)
             if intent.class_name is None:
                 return prepared
-            spec = replace(obj.spec, volume_snapshot_class_name=intent.class_name)
-            return replace(prepared, spec=spec)
+            return _with_spec(prepared, class_name=intent.class_name)
         case intents.BindContent():
-            assert isinstance(obj, snapshots.VolumeSnapshotContent)
-            ref = replace(obj.spec.volume_snapshot_ref, uid=intent.snapshot_uid)
-            class_name = intent.class_name or obj.spec.volume_snapshot_class_name
-            spec_ = replace(
-                obj.spec, volume_snapshot_ref=ref, volume_snapshot_class_name=class_name
-            )
-            return replace(_with_metadata(obj, intent.finalizers, {}), spec=spec_)
+            assert isinstance(obj, _CONTENTS)
+            ref = replace(obj.ref, uid=intent.snapshot_uid)
+            bound = _with_metadata(obj, intent.finalizers, {})
+            class_name = intent.class_name or obj.class_name
+            return _with_spec(bound, ref=ref, class_name=class_name)
         case intents.PublishStatus():
-            assert isinstance(obj, snapshots.VolumeSnapshot | snapshots.VolumeSnapshotContent)
-            empty = (
-                snapshots.VolumeSnapshotStatus()
-                if isinstance(obj, snapshots.VolumeSnapshot)
-                else snapshots.VolumeSnapshotContentStatus()
-            )
+            assert isinstance(obj, _SNAPSHOTS + _CONTENTS)
+            empty = _EMPTY[type(obj)]
             told = msgspec.structs.asdict(intent.status)
             fields = {name: value for name, value in told.items() if value is not msgspec.UNSET}
             return replace(obj, status=replace(obj.status or empty, **fields))
         case _:
             raise AssertionError(intent)
+
+
+_SNAPSHOTS = (snapshots.VolumeSnapshot, groups.VolumeGroupSnapshot)
+_CONTENTS = (snapshots.VolumeSnapshotContent, groups.VolumeGroupSnapshotContent)
+_EMPTY: dict[type, msgspec.Struct] = {
+    snapshots.VolumeSnapshot: snapshots.VolumeSnapshotStatus(),
+    snapshots.VolumeSnapshotContent: snapshots.VolumeSnapshotContentStatus(),
+    groups.VolumeGroupSnapshot: groups.GroupStatus(),
+    groups.VolumeGroupSnapshotContent: groups.GroupContentStatus(),
+}
+
+
+def _with_spec(obj: wire.Object, **fields: object) -> wire.Object:
+    """Return the object with other fields of its spec: `ref`, `class_name`, as the kind has it."""
+    assert isinstance(obj, _SNAPSHOTS + _CONTENTS)
+    word = "volume_snapshot" if obj.family is families.SINGLE else "volume_group_snapshot"
+    changed = {f"{word}_{name}": value for name, value in fields.items()}
+    return msgspec.structs.replace(obj, spec=msgspec.structs.replace(obj.spec, **changed))
 
 
 def _with_metadata(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import anyio.lowlevel
 import msgspec
+import no_groups
 
 from simulated import gates
 from snapshotd.decide import intents, outcomes
@@ -38,7 +39,7 @@ _UNTRUE = {DriverFault.REFUSED}
 _ACCEPTED = {DriverFault.REFUSED, DriverFault.INTERNAL, DriverFault.UNAUTHENTICATED}
 
 
-class Storage:
+class Storage(no_groups.NoGroups):
     """A driver that keeps snapshots by name, and remembers every one it ever cut."""
 
     def __init__(self, may_delete: Callable[[str], bool]) -> None:
@@ -60,7 +61,7 @@ class Storage:
 
     async def create_snapshot(
         self, call: intents.CreateSnapshot, credentials: object
-    ) -> outcomes.Answer:
+    ) -> outcomes.SingleAnswer:
         """CSI CreateSnapshot, idempotent by name."""
         del credentials
         fault = await self._fault(gates.Stop.CALL, call)
@@ -91,7 +92,7 @@ class Storage:
 
     async def delete_snapshot(
         self, call: intents.DeleteSnapshot, credentials: object
-    ) -> outcomes.Answer:
+    ) -> outcomes.SingleAnswer:
         """CSI DeleteSnapshot, idempotent."""
         del credentials
         assert self._may_delete(call.handle), f"{call.handle} must not be deleted on storage"
@@ -114,7 +115,7 @@ class Storage:
 
     async def check_snapshot(
         self, call: intents.CheckSnapshot, credentials: object
-    ) -> outcomes.Answer:
+    ) -> outcomes.SingleAnswer:
         """CSI ListSnapshots by id."""
         del credentials
         fault = await self._fault(gates.Stop.CALL, call)
@@ -129,7 +130,7 @@ class Storage:
 
     async def find_snapshots(
         self, call: intents.FindSnapshots, credentials: object
-    ) -> outcomes.Answer:
+    ) -> outcomes.SingleAnswer:
         """CSI ListSnapshots of a volume."""
         del credentials
         if await self._fault(gates.Stop.CALL, call) not in {DriverFault.NONE, DriverFault.SLOW}:

@@ -68,7 +68,9 @@ def content(
 
 def group(name: str) -> groups.VolumeGroupSnapshot:
     """Return a group snapshot."""
-    return groups.VolumeGroupSnapshot(meta.ObjectMeta(name=name, namespace=NAMESPACE))
+    return groups.VolumeGroupSnapshot(
+        meta.ObjectMeta(name=name, namespace=NAMESPACE), groups.GroupSpec(groups.GroupSource())
+    )
 
 
 def member(name: str, *, group: str, content: str) -> snapshots.VolumeSnapshot:
