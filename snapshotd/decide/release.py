@@ -24,7 +24,7 @@ def decide(view: views.ReleaseView) -> intents.Decision:
     if not _OURS.intersection(snapshot.metadata.finalizers):
         return intents.Decision(why="another controller's finalizer holds it")
     if view.group is not None:
-        return _wait_for_group(view, view.group.metadata.name)
+        return _wait_for_group(snapshot, view.group)
     content = view.content
     if content is None:
         return _without_content(view)
@@ -103,14 +103,20 @@ def _wait_for_restores(
     return intents.Decision(intents=(told,), why=message)
 
 
-def _wait_for_group(view: views.ReleaseView, group: str) -> intents.Decision:
-    """Keep a member of a group snapshot as long as the group is there: it goes with it."""
-    snapshot = view.snapshot
-    name = f"{snapshot.metadata.namespace}/{snapshot.metadata.name}"
+def _wait_for_group(
+    snapshot: groups.AnySnapshot, group: groups.VolumeGroupSnapshot
+) -> intents.Decision:
+    """Keep a member of a group snapshot as long as the group is there: it goes with it.
+
+    Only who asks for it alone is told: a group that goes takes its members along by itself.
+    """
+    if group.metadata.deleting:
+        return intents.Decision(why=f"goes when its group snapshot {group.metadata.name} is gone")
+    namespace = snapshot.metadata.namespace
     message = (
-        f"deletion of the individual volume snapshot {name} is not allowed as it belongs to group "
-        f"snapshot {snapshot.metadata.namespace}/{group}: delete the group snapshot, and it goes "
-        "with it"
+        f"deletion of the individual volume snapshot {namespace}/{snapshot.metadata.name} is not "
+        f"allowed as it belongs to group snapshot {namespace}/{group.metadata.name}: delete the "
+        "group snapshot, and it goes with it"
     )
     told = telling.warning(snapshot, reason="SnapshotDeletePending", message=message)
     return intents.Decision(intents=(told,), why=message)

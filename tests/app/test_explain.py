@@ -15,6 +15,7 @@ WAITING = {
     "the snapshot is cut and being uploaded",
     "the snapshot is to go while a claim is restored from it",
     "a claim is to go while it is cut from",
+    "a member of a group is to go, and its group, too",
 }
 FINE = {"all is well", "a content is kept by policy Retain"}
 

@@ -156,6 +156,15 @@ def test_a_member_stays_as_long_as_its_group() -> None:
         assert decision.why == announce.message
 
 
+def test_a_member_that_goes_with_its_group_waits_without_a_word() -> None:
+    """Nobody asked for it alone: a warning for each member of a large group would tell nothing."""
+    group = objects.group(metadata__deletion_timestamp=objects.NOW_TEXT)
+    decision = decide(content=objects.ready_content(), group=group)
+    assert decision.intents == ()
+    assert decision.again is None
+    assert decision.why == "goes when its group snapshot all is gone"
+
+
 def test_a_member_whose_group_is_gone_goes_with_its_group_finalizer_alone() -> None:
     snapshot = going(metadata__finalizers=(names.SNAPSHOT_GROUP_FINALIZER,))
     (let_go,) = decide(snapshot=snapshot, content_absent=True).intents

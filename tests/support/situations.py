@@ -186,6 +186,17 @@ SITUATIONS = [
         ),
     ),
     Situation(
+        "a member of a group is to go, and its group, too",
+        (
+            objects.ready_snapshot(
+                **GOING,
+                status=objects.changed(GONE_STATUS, volume_group_snapshot_name="all"),
+            ),
+            objects.ready_content(),
+            objects.changed(GROUP, metadata__deletion_timestamp=objects.NOW_TEXT),
+        ),
+    ),
+    Situation(
         "the snapshot is to go and its driver cannot delete it",
         (
             objects.ready_snapshot(**GOING),

@@ -16,7 +16,8 @@ def of_snapshot(known: facts.Facts, found: groups.AnySnapshot) -> Iterator[facts
     key, since = found.key, found.metadata.deletion_timestamp or ""
     yield advice.fine(key, "is to be deleted", since=since)
     eyes = looking.Eyes(known.cache, _POLICY)
-    decision = release.decide(eyes.release(found, asked=True, gone=False))
+    view = eyes.release(found, asked=True, gone=False)
+    decision = release.decide(view)
     yield from _others(key, found.metadata.finalizers)
     pending = [each for each in decision.intents if isinstance(each, intents.Announce)]
     content = eyes.bound_content(found)
@@ -25,6 +26,9 @@ def of_snapshot(known: facts.Facts, found: groups.AnySnapshot) -> Iterator[facts
     elif any(isinstance(each, intents.Write) for each in decision.intents):
         told = "is to be let go by the controller"
         yield beside.needs_the_controller(known, key, told, since)
+    elif view.group is not None:
+        going = advice.kubectl("get", view.group.key)
+        yield advice.waits(key, decision.why, since=since, command=going)
     elif content is not None and content.metadata.deleting:
         yield advice.waits(key, decision.why, since=since)
         yield from beside.the_driver(known, content)
