@@ -6,6 +6,9 @@ An operation begins when it is wished for and ends with what the wish was for:
     CreateSnapshotAndReady  a snapshot that is not ready yet   it is ready to use
     DeleteSnapshot          a deletion was asked for           the object is gone
 
+The same holds of groups, in words of their own (CreateGroupSnapshot and so on); their members are
+snapshots, and count as such. Of groups that nobody serves here nothing is recorded.
+
 A creation whose snapshot is deleted first is cancelled at that moment, after its own duration. What
 was there when we began to lead counts from the object's own creationTimestamp or deletionTimestamp:
 a failover makes nothing look quicker than its user found it. What appears later counts from when we
@@ -17,33 +20,62 @@ an open operation, and goes with them. Costs: O(1) for each change of a snapshot
 """
 
 import dataclasses
+from collections.abc import Collection
 from typing import Final
 
 from snapshotd.decide import publishing
-from snapshotd.model import keys, snapshots, times, wire
+from snapshotd.model import families, groups, keys, snapshots, times, wire
 from snapshotd.runtime import clock as clocks
 from snapshotd.runtime import store as caches
 from snapshotd.telemetry import handles, metrics
 
 _UNKNOWN: Final = "unknown"
+_SNAPSHOTS: Final = (snapshots.VolumeSnapshot, groups.VolumeGroupSnapshot)
+_CONTENTS: Final = (snapshots.VolumeSnapshotContent, groups.VolumeGroupSnapshotContent)
+_CLASSES: Final = (snapshots.VolumeSnapshotClass, groups.VolumeGroupSnapshotClass)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Words:
+    """What the operations on one family are called."""
+
+    create: handles.OperationName
+    create_and_ready: handles.OperationName
+    delete: handles.OperationName
+
+
+_WORDS: Final = {
+    families.SINGLE.snapshot_kind: _Words(
+        "CreateSnapshot", "CreateSnapshotAndReady", "DeleteSnapshot"
+    ),
+    families.GROUP.snapshot_kind: _Words(
+        "CreateGroupSnapshot", "CreateGroupSnapshotAndReady", "DeleteGroupSnapshot"
+    ),
+}
 
 
 @dataclasses.dataclass(slots=True)
 class _Open:
-    """The operations of one snapshot that are not at their end: since when (monotonic)."""
+    """The operations on one snapshot or group that are not at their end: since when (monotonic)."""
 
     driver: str = _UNKNOWN
     since: dict[handles.OperationName, float] = dataclasses.field(default_factory=dict)
 
 
 class Operations:
-    """The operations on the snapshots of a cache; the controller's, while it leads."""
+    """The operations on the snapshots and groups of a cache; the controller's, while it leads."""
 
     def __init__(
-        self, cache: caches.Store[wire.Object], *, time: clocks.Clock, meters: metrics.Metrics
+        self,
+        cache: caches.Store[wire.Object],
+        *,
+        time: clocks.Clock,
+        meters: metrics.Metrics,
+        served: Collection[keys.Kind] = tuple(_WORDS),
     ) -> None:
-        """Watch the cache; nothing is recorded before `start`."""
+        """Watch the cache for the kinds that are served; nothing is recorded before `start`."""
         self._cache = cache
+        self._served = [kind for kind in _WORDS if kind in served]
         self._time = time
         self._meter = meters.operating()
         self._open: dict[str, _Open] = {}  # by uid
@@ -54,11 +86,13 @@ class Operations:
         """Begin with what is there: from now on we lead."""
         self._acting = True
         self._meter.watch(self.in_flight, self.oldest)
-        for obj in self._cache.of_kind(keys.Kind.VOLUME_SNAPSHOT_CLASS):
-            self._meet(obj)
-        for obj in self._cache.of_kind(keys.Kind.VOLUME_SNAPSHOT):
-            if isinstance(obj, snapshots.VolumeSnapshot):
-                self._settle(obj, obj, age=self._age_of(obj))
+        for family in (families.SINGLE, families.GROUP):
+            for obj in self._cache.of_kind(family.class_kind):
+                self._meet(obj)
+        for kind in self._served:
+            for obj in self._cache.of_kind(kind):
+                if isinstance(obj, _SNAPSHOTS):
+                    self._settle(obj, obj, age=self._age_of(obj))
 
     def in_flight(self) -> int:
         """Return how many operations are not at their end."""
@@ -75,18 +109,19 @@ class Operations:
         if not self._acting:
             return
         old, new = change.old, change.new
-        if change.key.kind is keys.Kind.VOLUME_SNAPSHOT_CLASS:
-            self._meet(new)
+        self._meet(new)
+        if change.key.kind not in self._served:
+            return
         goes = new is None or (old is not None and old.metadata.uid != new.metadata.uid)
-        if goes and isinstance(old, snapshots.VolumeSnapshot):
+        if goes and isinstance(old, _SNAPSHOTS):
             self._settle(old, None)
-        if isinstance(new, snapshots.VolumeSnapshot):
+        if isinstance(new, _SNAPSHOTS):
             self._settle(new, new)
 
     def _settle(
         self,
-        snapshot: snapshots.VolumeSnapshot,
-        state: snapshots.VolumeSnapshot | None,
+        snapshot: groups.AnySnapshot,
+        state: groups.AnySnapshot | None,
         *,
         age: float = 0.0,
     ) -> None:
@@ -112,10 +147,10 @@ class Operations:
             del self._open[uid]
 
     def _meet(self, obj: wire.Object | None) -> None:
-        if isinstance(obj, snapshots.VolumeSnapshotClass):
+        if isinstance(obj, _CLASSES):
             self._meter.known(obj.driver)
 
-    def _age_of(self, snapshot: snapshots.VolumeSnapshot) -> float:
+    def _age_of(self, snapshot: groups.AnySnapshot) -> float:
         """Return the seconds since the snapshot, or its end, was asked for."""
         stamp = snapshot.metadata.deletion_timestamp or snapshot.metadata.creation_timestamp
         try:
@@ -123,49 +158,47 @@ class Operations:
         except ValueError:
             return 0.0
 
-    def _driver_of(self, snapshot: snapshots.VolumeSnapshot) -> str:
+    def _driver_of(self, snapshot: groups.AnySnapshot) -> str:
         """Return the driver as far as the cache tells it, or ''."""
-        key = snapshots.content_key(publishing.bound_name(snapshot))
-        content = self._cache.find(snapshots.VolumeSnapshotContent, key)
-        if content is not None:
+        family = snapshot.family
+        content = self._cache.get(family.content_key(publishing.bound_name(snapshot)))
+        if isinstance(content, _CONTENTS):
             return content.spec.driver
-        wanted = snapshot.spec.volume_snapshot_class_name or ""
-        class_key = keys.Key(keys.Kind.VOLUME_SNAPSHOT_CLASS, "", wanted)
-        chosen = self._cache.find(snapshots.VolumeSnapshotClass, class_key)
-        return "" if chosen is None else chosen.driver
+        chosen = self._cache.get(family.class_key(snapshot.class_name or ""))
+        return chosen.driver if isinstance(chosen, _CLASSES) else ""
 
 
-def _wishes(state: snapshots.VolumeSnapshot | None) -> tuple[handles.OperationName, ...]:
+def _wishes(state: groups.AnySnapshot | None) -> tuple[handles.OperationName, ...]:
     """Return the operations that are wished for and not at their end."""
     if state is None:
         return ()
+    words = _WORDS[state.key.kind]
     if state.metadata.deleting:
-        return ("DeleteSnapshot",)
+        return (words.delete,)
     if not _is_cut(state):
-        return ("CreateSnapshot", "CreateSnapshotAndReady")
-    return () if state.ready else ("CreateSnapshotAndReady",)
+        return (words.create, words.create_and_ready)
+    return () if state.ready else (words.create_and_ready,)
 
 
-def _is_cut(state: snapshots.VolumeSnapshot) -> bool:
+def _is_cut(state: groups.AnySnapshot) -> bool:
     """Say whether the snapshot is cut; a driver may call one ready and give it no time."""
     return state.ready or (state.status is not None and state.status.creation_time is not None)
 
 
 def _ended(
     name: handles.OperationName,
-    snapshot: snapshots.VolumeSnapshot,
-    state: snapshots.VolumeSnapshot | None,
+    snapshot: groups.AnySnapshot,
+    state: groups.AnySnapshot | None,
     *,
     driver: str,
 ) -> handles.Operation:
     """Return an operation that ended, and how: a creation succeeds only if its wish came true."""
-    match name:
-        case "CreateSnapshot":
-            well = state is not None and _is_cut(state)
-        case "CreateSnapshotAndReady":
-            well = state is not None and state.ready
-        case "DeleteSnapshot":
-            well = True
-    given = snapshot.spec.source.volume_snapshot_content_name
-    type_: handles.SnapshotType = "pre-provisioned" if given else "dynamic"
+    words = _WORDS[snapshot.key.kind]
+    if name == words.delete:
+        well = True
+    elif name == words.create:
+        well = state is not None and _is_cut(state)
+    else:
+        well = state is not None and state.ready
+    type_: handles.SnapshotType = "pre-provisioned" if snapshot.given_content else "dynamic"
     return handles.Operation(driver, name, type_, "success" if well else "cancel")

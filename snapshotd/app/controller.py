@@ -65,7 +65,9 @@ class Controller(process.RoleProcess):
 
     def build(self, cache: process.Cache, queues: roles.Queues, world: ports.World) -> roles.Role:
         """Return the controller's actors."""
-        measured = operations.Operations(cache, time=world.time, meters=self.shared.meters)
+        measured = operations.Operations(
+            cache, time=world.time, meters=self.shared.meters, served=self.kinds
+        )
         return roles.Cluster(cache, queues, world=world, policy=self._policy, measured=measured)
 
     def lease_name(self) -> str:

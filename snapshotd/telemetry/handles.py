@@ -27,7 +27,14 @@ Result: TypeAlias = Literal[
 ]
 WatchEvent: TypeAlias = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]
 EventResult: TypeAlias = Literal["written", "dropped", "failed"]
-OperationName: TypeAlias = Literal["CreateSnapshot", "CreateSnapshotAndReady", "DeleteSnapshot"]
+OperationName: TypeAlias = Literal[
+    "CreateSnapshot",
+    "CreateSnapshotAndReady",
+    "DeleteSnapshot",
+    "CreateGroupSnapshot",
+    "CreateGroupSnapshotAndReady",
+    "DeleteGroupSnapshot",
+]
 SnapshotType: TypeAlias = Literal["dynamic", "pre-provisioned"]
 OperationStatus: TypeAlias = Literal["success", "cancel"]
 
@@ -35,13 +42,14 @@ OperationStatus: TypeAlias = Literal["success", "cancel"]
 _USUAL: Final = ("<error>", "403", "404", "409", "422", "429", "500", "503", "504")
 _SUCCESS: Final = {"GET": "200", "POST": "201", "PUT": "200", "PATCH": "200", "DELETE": "200"}
 _METHODS: Final = ("/csi.v1.Controller/CreateSnapshot", "/csi.v1.Controller/DeleteSnapshot")
+_NEVER_CANCELLED: Final = {"DeleteSnapshot", "DeleteGroupSnapshot"}
 _MOST_DRIVERS: Final = 100
 OTHER_DRIVERS: Final = "other"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Operation:
-    """What the reference times: an operation on one snapshot, from first wish to end."""
+    """What the reference times: an operation on one snapshot or group, from wish to end."""
 
     driver: str
     name: OperationName
@@ -94,7 +102,7 @@ class OperationMetrics:
             for name in get_args(OperationName)
             for type_ in get_args(SnapshotType)
             for status in get_args(OperationStatus)
-            if (name, status) != ("DeleteSnapshot", "cancel")
+            if status == "success" or name not in _NEVER_CANCELLED
         }
 
 

@@ -104,7 +104,7 @@ class Metrics:
         self.leader.labels(lease).set(1 if leading else 0)
 
     def _define_operations(self, define: definitions.Definer) -> None:
-        define.section = "Operations on snapshots (the controller that leads)"
+        define.section = "Operations on snapshots and groups (the controller that leads)"
         self.operations = define.histogram(
             "snapshot_controller_operation_total_seconds",
             "Seconds from the first wish for an operation to its end",

@@ -30,10 +30,14 @@ from the start; a code that is seldom comes with its first answer. A histogram h
 `_bucket` (with the label `le`), `_count` and `_sum`.
 
 Operations (`snapshot_controller_operation_total_seconds`) are recorded by the controller that
-leads, from what the objects tell. A creation counts from when its VolumeSnapshot appeared, and if
-it was there when the controller began to lead, from its creationTimestamp; so it does for deletions
-with the deletionTimestamp. A creation that a deletion overtakes ends with `cancel` at that moment,
-after its own duration. Exemplars with the `reconcile_id` are shown in OpenMetrics.
+leads, from what the objects tell: `CreateSnapshot` ends with the cut, `CreateSnapshotAndReady` when
+the snapshot is ready to use, `DeleteSnapshot` when the object is gone; of group snapshots
+`CreateGroupSnapshot`, `CreateGroupSnapshotAndReady` and `DeleteGroupSnapshot` do, unless
+`--feature-gates=CSIVolumeGroupSnapshot=false` leaves groups alone. The members of a group count as
+snapshots, too. A creation counts from when its object appeared, and if that was there when the
+controller began to lead, from its creationTimestamp; so it does for deletions with the
+deletionTimestamp. A creation that a deletion overtakes ends with `cancel` at that moment, after its
+own duration. Exemplars with the `reconcile_id` are shown in OpenMetrics.
 """
 
 

@@ -1,17 +1,23 @@
 """The reference's operation metrics, read off the changes of the cache."""
 
+from collections.abc import Collection
+
 import objects
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapshotd.actors import operations
-from snapshotd.model import keys, snapshots, times, wire
+from snapshotd.actors import operations, roles
+from snapshotd.model import groups, keys, snapshots, times, wire
 from snapshotd.runtime import store
 from snapshotd.telemetry import metrics
 
 NAME = "snapshot_controller_operation_total_seconds"
 CREATE, READY, DELETE = "CreateSnapshot", "CreateSnapshotAndReady", "DeleteSnapshot"
+CREATE_GROUP, GROUP_READY = "CreateGroupSnapshot", "CreateGroupSnapshotAndReady"
+DELETE_GROUP = "DeleteGroupSnapshot"
+GROUP_CUT = groups.GroupStatus(creation_time="2026-01-01T00:00:00Z", ready_to_use=False)
+GROUP_DONE = groups.GroupStatus(creation_time="2026-01-01T00:00:00Z", ready_to_use=True)
 CUT = snapshots.VolumeSnapshotStatus(creation_time="2026-01-01T00:00:00Z", ready_to_use=False)
 IN_AN_HOUR = times.rfc3339(objects.NOW + 3600)
 
@@ -35,11 +41,18 @@ class Time:
 class World:
     """A cache, the operations on it, and what they recorded."""
 
-    def __init__(self, *there: wire.Object, leads: bool = True) -> None:
+    def __init__(
+        self,
+        *there: wire.Object,
+        leads: bool = True,
+        served: Collection[keys.Kind] = (*roles.Cluster.kinds, *roles.Cluster.group_kinds),
+    ) -> None:
         self.time = Time()
         self.meters = metrics.Metrics()
         self.cache = store.Store[wire.Object]()
-        self.operations = operations.Operations(self.cache, time=self.time, meters=self.meters)
+        self.operations = operations.Operations(
+            self.cache, time=self.time, meters=self.meters, served=served
+        )
         self.version = 10
         for obj in there:
             self.put(obj)
@@ -237,6 +250,89 @@ def test_drivers_beyond_a_hundred_share_one_label() -> None:
     }
     assert len(shown) == 101
     assert world.labels() == {("other", "dynamic")}
+
+
+def test_a_group_counts_from_its_wish_to_the_cut_to_readiness_and_to_its_end() -> None:
+    world = World(objects.group_class())
+    world.put(objects.group())
+    world.put(objects.group(status=GROUP_CUT), after=3.0)
+    world.put(objects.group(status=GROUP_DONE), after=4.0)
+    world.put(objects.group(status=GROUP_DONE, metadata__deletion_timestamp=IN_AN_HOUR))
+    world.remove(objects.group().key, after=5.0)
+    assert world.recorded() == {
+        (CREATE_GROUP, "success"): 3.0,
+        (GROUP_READY, "success"): 7.0,
+        (DELETE_GROUP, "success"): 5.0,
+    }
+    assert world.labels() == {(objects.DRIVER, "dynamic")}
+    assert world.operations.in_flight() == 0
+
+
+def test_a_group_that_a_deletion_overtakes_is_cancelled_and_leaves_nothing_behind() -> None:
+    """The reference records no cancel of a group, and remembers it for ever."""
+    world = World()
+    world.put(objects.group())
+    world.put(objects.group(metadata__deletion_timestamp=IN_AN_HOUR), after=2.0)
+    assert world.recorded() == {(CREATE_GROUP, "cancel"): 2.0, (GROUP_READY, "cancel"): 2.0}
+    world.remove(objects.group().key, after=1.0)
+    assert world.recorded()[DELETE_GROUP, "success"] == 1.0
+    assert world.operations.in_flight() == 0
+
+
+def test_a_group_that_was_there_at_the_start_counts_from_its_own_stamp() -> None:
+    world = World(objects.group(), leads=False)
+    world.time.passed = 60.0
+    world.operations.start()
+    world.put(objects.group(status=GROUP_DONE), after=1.0)
+    assert world.recorded() == {(CREATE_GROUP, "success"): 61.0, (GROUP_READY, "success"): 61.0}
+
+
+def test_a_member_and_its_group_are_each_an_operation_of_their_own() -> None:
+    world = World()
+    world.put(objects.group())
+    world.put(objects.snapshot(), after=2.0)
+    assert world.value("snapshot_controller_operations_in_flight") == 4
+    oldest = "snapshotd_operations_oldest_seconds"
+    assert world.value(oldest, operation_name=GROUP_READY) == 2.0
+    assert world.value(oldest, operation_name=READY) == 0.0
+
+
+def test_the_driver_of_a_group_is_its_contents_and_the_type_that_of_its_source() -> None:
+    world = World(objects.group_content(spec__driver="other.example.com"))
+    world.put(objects.group())
+    world.put(objects.group(status=GROUP_DONE))
+    assert world.labels() == {("other.example.com", "dynamic")}
+    world = World()
+    source = groups.GroupSource(volume_group_snapshot_content_name="made-by-hand")
+    world.put(objects.group(spec__source=source))
+    world.put(objects.group(spec__source=source, status=GROUP_DONE))
+    assert world.labels() == {("unknown", "pre-provisioned")}
+
+
+def test_the_operations_of_a_group_class_are_shown_at_zero_with_no_cancelled_deletion() -> None:
+    world = World(objects.group_class())
+    world.put(objects.group_class("silver", driver="b.example.com"))
+    for driver in (objects.DRIVER, "b.example.com"):
+        labels = {"driver_name": driver, "snapshot_type": "dynamic"}
+        for name in (CREATE, READY, CREATE_GROUP, GROUP_READY):
+            labels |= {"operation_name": name, "operation_status": "cancel"}
+            assert world.value(f"{NAME}_count", **labels) == 0
+        for name in (DELETE, DELETE_GROUP):
+            labels |= {"operation_name": name, "operation_status": "success"}
+            assert world.value(f"{NAME}_count", **labels) == 0
+            labels |= {"operation_status": "cancel"}
+            assert world.value(f"{NAME}_count", **labels) is None
+
+
+def test_groups_that_nobody_serves_are_no_operations() -> None:
+    """With the gate off they would be older every day, and nobody could end that."""
+    world = World(objects.group(metadata__name="early"), served=roles.Cluster.kinds)
+    world.put(objects.group())
+    assert world.operations.in_flight() == 0
+    world.put(objects.group(status=GROUP_DONE))
+    world.put(objects.snapshot())
+    assert world.recorded() == {}
+    assert world.operations.in_flight() == 2
 
 
 STATES = st.sampled_from(["new", "cut", "ready", "deleting", "gone"])
