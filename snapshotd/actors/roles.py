@@ -26,6 +26,9 @@ CLUSTER_INDEXES: Mapping[str, caches.Index] = {
     routing.MEMBERS_BY_GROUP: caches.Index(keys.Kind.VOLUME_SNAPSHOT, routing.member_of),
     routing.VOLUMES_BY_HANDLE: caches.Index(keys.Kind.VOLUME, routing.by_handle),
     routing.UNPLACED_CONTENTS: caches.Index(keys.Kind.VOLUME_SNAPSHOT_CONTENT, routing.unplaced),
+    routing.UNPLACED_GROUP_CONTENTS: caches.Index(
+        keys.Kind.VOLUME_GROUP_SNAPSHOT_CONTENT, routing.unplaced
+    ),
     routing.CLAIMS_BY_NAMESPACE: caches.Index(keys.Kind.CLAIM, routing.by_namespace),
     routing.GROUPS_BY_CONTENT: caches.Index(keys.Kind.VOLUME_GROUP_SNAPSHOT, routing.by_content),
     routing.GROUPS_BY_CLASS: caches.Index(

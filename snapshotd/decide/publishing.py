@@ -43,15 +43,14 @@ def publish(
 
 
 def _difference(view: views.BindingView, content: groups.AnyContent, now: float) -> _Change | None:
-    snapshot = view.snapshot
-    if isinstance(content, groups.VolumeGroupSnapshotContent):
-        if not isinstance(snapshot, groups.VolumeGroupSnapshot):
-            raise TypeError(f"{content.key} is no content for {snapshot.key}")
-        return group_difference(view, snapshot, content, now)
-    if not isinstance(snapshot, snapshots.VolumeSnapshot):
-        raise TypeError(f"{content.key} is no content for {snapshot.key}")
-    group = view.home.group if view.home is not None else None
-    return difference(snapshot, content, now, group=group.metadata.name if group else "")
+    match view.snapshot, content:
+        case (groups.VolumeGroupSnapshot() as group, groups.VolumeGroupSnapshotContent() as cut):
+            return group_difference(view, group, cut, now)
+        case (snapshots.VolumeSnapshot() as snapshot, snapshots.VolumeSnapshotContent() as cut):
+            home = view.home.group if view.home is not None else None
+            return difference(snapshot, cut, now, group=home.metadata.name if home else "")
+        case _:
+            raise TypeError(f"{content.key} is no content for {view.snapshot.key}")
 
 
 def difference(

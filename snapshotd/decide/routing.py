@@ -26,10 +26,12 @@ GROUPS_BY_NAMESPACE = "unfinished groups by namespace"
 GROUP_CONTENTS_BY_HANDLE = "group contents by driver and handle"
 GROUP_CONTENTS_BY_CLASS = "unready group contents by class"
 UNPLACED_CONTENTS = "contents that may wait for a node"
+UNPLACED_GROUP_CONTENTS = "group contents that may wait for a node"
 VOLUMES_BY_HANDLE = "volumes by driver and handle"
 
 NO_CLASS = ""
 ANY_NODE = ""
+ANYWHERE = ""
 
 
 class Lookup(Protocol):
@@ -67,9 +69,10 @@ def unbound_by_class(snapshot: groups.AnySnapshot) -> Iterator[str]:
 
 
 def unfinished_group(group: groups.VolumeGroupSnapshot) -> Iterator[str]:
-    """Index: the namespace whose claims a group is, or is to be, cut from, until it is ready."""
+    """Index: the namespace whose claims a group is cut from, until it is ready; and `ANYWHERE`."""
     if not group.given_content and not group.ready and not group.metadata.deleting:
         yield group.metadata.namespace
+        yield ANYWHERE
 
 
 def restore_of(claim: volumes.PersistentVolumeClaim) -> Iterator[keys.Key]:
@@ -117,7 +120,7 @@ def group_of(snapshot: snapshots.VolumeSnapshot) -> keys.Key | None:
     return groups.group_key(snapshot.metadata.namespace, name) if name else None
 
 
-def unplaced(content: snapshots.VolumeSnapshotContent) -> Iterator[str]:
+def unplaced(content: groups.AnyContent) -> Iterator[str]:
     """Index: under `ANY_NODE`, the contents that may wait for a node to be named."""
     if contents.unplaced(content):
         yield ANY_NODE
@@ -262,8 +265,10 @@ def _of_volume(volume: volumes.PersistentVolume, cache: Lookup) -> Iterator[keys
 
 
 def _of_node(cache: Lookup) -> Iterator[keys.Key]:
-    for content in cache.by_index(UNPLACED_CONTENTS, ANY_NODE):
-        yield content.key
+    for index in (UNPLACED_CONTENTS, UNPLACED_GROUP_CONTENTS):
+        for content in cache.by_index(index, ANY_NODE):
+            yield content.key
+    yield from _unbound_groups(ANYWHERE, cache)
 
 
 def _of_group(group: groups.VolumeGroupSnapshot, cache: Lookup) -> Iterator[keys.Key]:
@@ -281,18 +286,21 @@ def _of_group_content(
     for name in members.names_of(content):
         yield keys.Key(keys.Kind.VOLUME_SNAPSHOT, content.ref.namespace, name)
         yield snapshots.content_key(names.member_content(name))
-    for group in cache.by_index(GROUPS_BY_CONTENT, content.metadata.name):
+    for group in _groups(cache.by_index(GROUPS_BY_CONTENT, content.metadata.name)):
         yield group.key
-        if isinstance(group, groups.VolumeGroupSnapshot):
-            for claim in claims_of_group(group, cache):
-                if claim.metadata.deleting:
-                    yield claim.key  # it waits for the cut to end, the others for the group
+        for claim in claims_of_group(group, cache):
+            if claim.metadata.deleting:
+                yield claim.key  # it waits for the cut to end, the others for the group
 
 
 def _unbound_groups(namespace: str, cache: Lookup) -> Iterator[keys.Key]:
-    for group in cache.by_index(GROUPS_BY_NAMESPACE, namespace):
-        if isinstance(group, groups.VolumeGroupSnapshot) and not group.bound_content:
+    for group in _groups(cache.by_index(GROUPS_BY_NAMESPACE, namespace)):
+        if not group.bound_content:
             yield group.key
+
+
+def _groups(objects: Iterable[wire.Object]) -> Iterator[groups.VolumeGroupSnapshot]:
+    return (each for each in objects if isinstance(each, groups.VolumeGroupSnapshot))
 
 
 def claims_of_group(

@@ -6,6 +6,7 @@ Families of the reference's groupsnapshot_create_test.go, groupsnapshot_sync and
 from typing import Any
 
 import cluster_role
+import grouped
 import objects
 import pytest
 
@@ -15,39 +16,12 @@ from snapshotd.model import groups, meta, names, snapshots, volumes, wire
 
 GROUP = objects.group().key
 CONTENT = objects.group_content().key
-VOLUMES = ("a", "b")
 
 
 def bare_group(**fields: Any) -> groups.VolumeGroupSnapshot:
     """Return a group as a user makes it."""
     made: groups.VolumeGroupSnapshot = objects.group(**{"metadata__finalizers": (), **fields})
     return made
-
-
-def claim(name: str, **fields: Any) -> volumes.PersistentVolumeClaim:
-    base = {
-        "metadata__name": f"claim-{name}",
-        "metadata__uid": f"uid-claim-{name}",
-        "metadata__labels": {"app": "db"},
-        "spec__volume_name": f"pv-{name}",
-    }
-    return cluster_role.bare_claim(**{**base, **fields})
-
-
-def volume(name: str, **fields: Any) -> volumes.PersistentVolume:
-    base = {
-        "metadata__name": f"pv-{name}",
-        "spec__csi": volumes.CsiVolumeSource(objects.DRIVER, f"vol-{name}"),
-        "spec__claim_ref": meta.ObjectReference(
-            namespace="ns", name=f"claim-{name}", uid=f"uid-claim-{name}"
-        ),
-    }
-    made: volumes.PersistentVolume = objects.volume(**{**base, **fields})
-    return made
-
-
-def sources(*which: str) -> tuple[wire.Object, ...]:
-    return tuple(obj for name in which or VOLUMES for obj in (claim(name), volume(name)))
 
 
 def cut(cluster: cluster_role.Cluster, **fields: Any) -> None:
@@ -77,7 +51,7 @@ def told(cluster: cluster_role.Cluster) -> str:
 
 
 async def test_a_group_is_cut_from_all_its_claims_and_its_members_are_made() -> None:
-    cluster = cluster_role.Cluster(objects.group_class(), *sources(), bare_group())
+    cluster = cluster_role.Cluster(objects.group_class(), *grouped.sources(), bare_group())
     done = await cluster.settle()
     assert [each for each in done if "claim" in each] == ["guards claim-a", "guards claim-b"]
     assert done[2:] == [
@@ -103,14 +77,14 @@ async def test_a_group_is_cut_from_all_its_claims_and_its_members_are_made() -> 
         "says GroupSnapshotReady of all",
     ]
     assert all(each.ready for each in members(cluster))
-    assert not any(cluster.guards_claim(f"claim-{name}") for name in VOLUMES)
+    assert not any(cluster.guards_claim(f"claim-{name}") for name in grouped.LETTERS)
     assert cluster.failed == {}
 
 
 async def test_a_member_has_the_references_names_and_annotations() -> None:
     secret = {names.GROUP_DELETION_SECRET_NAME: "s", names.GROUP_DELETION_SECRET_NAMESPACE: "n"}
     cluster = cluster_role.Cluster(
-        objects.group_class(), *sources(), objects.group(), objects.group_content()
+        objects.group_class(), *grouped.sources(), objects.group(), objects.group_content()
     )
     cut(cluster, metadata__annotations=secret)
     await cluster.settle()
@@ -151,14 +125,14 @@ async def test_a_member_has_the_references_names_and_annotations() -> None:
 
 async def test_each_member_costs_four_writes_and_none_is_repeated() -> None:
     cluster = cluster_role.Cluster(
-        objects.group_class(), *sources(), objects.group(), objects.group_content()
+        objects.group_class(), *grouped.sources(), objects.group(), objects.group_content()
     )
     await cluster.settle()
     cut(cluster)
     done = [each for each in await cluster.settle() if not each.startswith("says")]
     of_members = [each for each in done if "snapshot-" in each or "snapcontent-" in each]
     of_members = [each for each in of_members if "groupsnap" not in each]
-    assert len(of_members) == 4 * len(VOLUMES)
+    assert len(of_members) == 4 * len(grouped.LETTERS)
     assert len(set(of_members)) == len(of_members)
     assert done.count("publishes all") == 1
     assert cluster.reads == []
@@ -200,21 +174,21 @@ async def test_a_selector_selects_by_labels_and_by_expressions(
     """The reference ignores the expressions, and selects everything by them alone."""
     cluster = cluster_role.Cluster(
         objects.group_class(),
-        *sources("a"),
-        claim("b", metadata__labels={"app": "db", "tier": "hot"}),
-        volume("b"),
-        claim("c", metadata__namespace="elsewhere"),
+        *grouped.sources("a"),
+        grouped.claim("b", metadata__labels={"app": "db", "tier": "hot"}),
+        grouped.volume("b"),
+        grouped.claim("c", metadata__namespace="elsewhere"),
         bare_group(spec__source=groups.GroupSource(selector)),
     )
     await cluster.settle()
     assert content(cluster).cut_from == tuple(f"vol-{name}" for name in sorted(selected))
-    assert {name for name in VOLUMES if cluster.guards_claim(f"claim-{name}")} == selected
+    assert {name for name in grouped.LETTERS if cluster.guards_claim(f"claim-{name}")} == selected
 
 
 async def test_a_selector_that_cannot_be_read_selects_nothing_and_is_told() -> None:
     odd = groups.LabelSelector(match_expressions=(groups.LabelRequirement("app", "Like", ("d",)),))
     cluster = cluster_role.Cluster(
-        objects.group_class(), *sources(), bare_group(spec__source=groups.GroupSource(odd))
+        objects.group_class(), *grouped.sources(), bare_group(spec__source=groups.GroupSource(odd))
     )
     assert await cluster.settle() == [
         "publishes all",
@@ -228,29 +202,35 @@ async def test_a_selector_that_cannot_be_read_selects_nothing_and_is_told() -> N
     [
         ((), "GroupSnapshotContentCreationFailed", "selects no PersistentVolumeClaim in"),
         (
-            (claim("a", status=volumes.ClaimStatus("Pending")), volume("a")),
+            (grouped.claim("a", status=volumes.ClaimStatus("Pending")), grouped.volume("a")),
             "GroupSnapshotContentCreationFailed",
             "the PVC claim-a is not yet bound to a PV",
         ),
         (
-            (claim("a"),),
+            (grouped.claim("a"),),
             "GroupSnapshotContentCreationFailed",
             'persistentvolume "pv-a" not found',
         ),
         (
-            (claim("a"), volume("a", spec__csi=None)),
+            (grouped.claim("a"), grouped.volume("a", spec__csi=None)),
             "GroupSnapshotContentCreationFailed",
             "cannot find CSI PersistentVolumeSource for volume pv-a",
         ),
         (
-            (*sources("a"), claim("b"), volume("b", spec__csi=volumes.CsiVolumeSource("o", "v"))),
+            (
+                *grouped.sources("a"),
+                grouped.claim("b"),
+                grouped.volume("b", spec__csi=volumes.CsiVolumeSource("o", "v")),
+            ),
             "GroupSnapshotContentCreationFailed",
             "the volume pv-b belongs to driver o",
         ),
         (
             (
-                claim("a"),
-                volume("a", spec__claim_ref=meta.ObjectReference(namespace="ns", name="other")),
+                grouped.claim("a"),
+                grouped.volume(
+                    "a", spec__claim_ref=meta.ObjectReference(namespace="ns", name="other")
+                ),
             ),
             "GroupSnapshotContentCreationFailed",
             "claim in dataSource not bound or invalid",
@@ -272,7 +252,7 @@ async def test_what_cannot_be_cut_is_told_and_nothing_is_made(
 async def test_a_claim_that_appears_ends_the_wait() -> None:
     cluster = cluster_role.Cluster(objects.group_class(), bare_group())
     await cluster.settle()
-    cluster.put(*sources())
+    cluster.put(*grouped.sources())
     done = await cluster.settle()
     assert "creates groupsnapcontent-uid-7" in done
     cut(cluster)
@@ -282,7 +262,7 @@ async def test_a_claim_that_appears_ends_the_wait() -> None:
 
 
 async def test_a_class_that_is_missing_is_told_and_waited_for() -> None:
-    cluster = cluster_role.Cluster(*sources(), bare_group())
+    cluster = cluster_role.Cluster(*grouped.sources(), bare_group())
     assert await cluster.settle() == [
         "guards claim-a",
         "guards claim-b",
@@ -303,7 +283,7 @@ async def test_the_default_class_of_the_volumes_driver_is_written() -> None:
     others = objects.group_class("other", driver="o", metadata__annotations=DEFAULT)
     chosen = objects.group_class("gold", metadata__annotations=DEFAULT)
     plain = bare_group(spec__volume_group_snapshot_class_name=None)
-    cluster = cluster_role.Cluster(others, chosen, *sources(), plain)
+    cluster = cluster_role.Cluster(others, chosen, *grouped.sources(), plain)
     await cluster.settle()
     assert group(cluster).class_name == "gold"
     assert content(cluster).class_name == "gold"
@@ -319,7 +299,7 @@ async def test_the_default_class_of_the_volumes_driver_is_written() -> None:
 async def test_no_default_class_or_several_are_told(classes: tuple[str, ...], message: str) -> None:
     some = [objects.group_class(name, metadata__annotations=DEFAULT) for name in classes]
     plain = bare_group(spec__volume_group_snapshot_class_name=None)
-    cluster = cluster_role.Cluster(*some, *sources(), plain)
+    cluster = cluster_role.Cluster(*some, *grouped.sources(), plain)
     assert (await cluster.settle())[-1] == "says SetDefaultGroupSnapshotClassFailed of all"
     assert message in told(cluster)
 
@@ -330,7 +310,9 @@ async def test_the_secret_of_a_group_class_is_named_on_the_content() -> None:
         f"{prefix}-name": "${volumegroupsnapshot.name}-secret",
         f"{prefix}-namespace": "${volumegroupsnapshot.namespace}",
     }
-    cluster = cluster_role.Cluster(objects.group_class(parameters=secret), *sources(), bare_group())
+    cluster = cluster_role.Cluster(
+        objects.group_class(parameters=secret), *grouped.sources(), bare_group()
+    )
     await cluster.settle()
     assert content(cluster).metadata.annotations == {
         names.GROUP_DELETION_SECRET_NAME: "all-secret",
@@ -359,7 +341,10 @@ async def test_a_group_waits_for_the_last_of_its_members() -> None:
         ),
     )
     cluster = cluster_role.Cluster(
-        objects.group_class(), *sources(), objects.group(), objects.group_content(status=slow)
+        objects.group_class(),
+        *grouped.sources(),
+        objects.group(),
+        objects.group_content(status=slow),
     )
     await cluster.settle()
     ready = {each.spec.source.persistent_volume_claim_name: each.ready for each in members(cluster)}
@@ -377,7 +362,7 @@ async def test_a_group_waits_for_the_last_of_its_members() -> None:
 
 async def test_a_member_that_cannot_be_made_is_told_on_the_group() -> None:
     cluster = cluster_role.Cluster(
-        objects.group_class(), *sources(), objects.group(), objects.cut_group_content()
+        objects.group_class(), *grouped.sources(), objects.group(), objects.cut_group_content()
     )
     refused = errors.Refused("no quota")
     member = names.member_snapshot("uid-7", "vol-b")
@@ -397,7 +382,11 @@ async def test_a_snapshot_in_the_way_of_a_member_is_left_alone_and_told() -> Non
     name = names.member_snapshot("uid-7", "vol-a")
     foreign = cluster_role.new_snapshot(name)
     cluster = cluster_role.Cluster(
-        objects.group_class(), *sources(), foreign, objects.group(), objects.cut_group_content()
+        objects.group_class(),
+        *grouped.sources(),
+        foreign,
+        objects.group(),
+        objects.cut_group_content(),
     )
     await cluster.settle()
     assert f"VolumeSnapshot ns/{name} is in the way" in told(cluster)
@@ -411,7 +400,7 @@ async def test_a_snapshot_in_the_way_of_a_member_is_left_alone_and_told() -> Non
 
 async def test_a_lost_answer_makes_no_second_member() -> None:
     cluster = cluster_role.Cluster(
-        objects.group_class(), *sources(), objects.group(), objects.cut_group_content()
+        objects.group_class(), *grouped.sources(), objects.group(), objects.cut_group_content()
     )
     for kind in (intents.CreateMember, intents.CreateContent, intents.PublishStatus):
         cluster.fail(kind, errors.Unavailable("lost"), done=True)
@@ -419,14 +408,14 @@ async def test_a_lost_answer_makes_no_second_member() -> None:
         await cluster.settle()
         await cluster.retry()
     assert group(cluster).ready
-    assert len(members(cluster)) == len(VOLUMES)
-    assert len(cluster.api.all_of(snapshots.VolumeSnapshotContent)) == len(VOLUMES)
+    assert len(members(cluster)) == len(grouped.LETTERS)
+    assert len(cluster.api.all_of(snapshots.VolumeSnapshotContent)) == len(grouped.LETTERS)
 
 
 async def test_a_member_deleted_from_a_ready_group_is_not_made_again() -> None:
     """It would carry the old point in time's name, and nobody asked for it."""
     cluster = cluster_role.Cluster(
-        objects.group_class(), *sources(), objects.group(), objects.cut_group_content()
+        objects.group_class(), *grouped.sources(), objects.group(), objects.cut_group_content()
     )
     await cluster.settle()
     gone = members(cluster)[0]
@@ -438,11 +427,11 @@ async def test_a_member_deleted_from_a_ready_group_is_not_made_again() -> None:
 
 async def test_a_successor_goes_on_where_a_controller_ended() -> None:
     first = cluster_role.Cluster(
-        objects.group_class(), *sources(), objects.group(), objects.cut_group_content()
+        objects.group_class(), *grouped.sources(), objects.group(), objects.cut_group_content()
     )
     await first.work(GROUP)
     made = [each.metadata.name for each in members(first)]
-    assert len(made) == len(VOLUMES)
+    assert len(made) == len(grouped.LETTERS)
     second = cluster_role.Cluster(api=first.api)
     await second.settle()
     assert [each.metadata.name for each in members(second)] == made

@@ -1,31 +1,18 @@
 """Every wait has a change that ends it: which keys does it wake?"""
 
-from collections.abc import Hashable, Iterable, KeysView
+from collections.abc import Hashable, Iterable
 
 import objects
 import pytest
+import waking
 
-from snapshotd.actors import roles
 from snapshotd.decide import routing
 from snapshotd.model import keys, leases, meta, names, snapshots, volumes, wire
-from snapshotd.runtime import store
 
 SNAP = keys.Key(keys.Kind.VOLUME_SNAPSHOT, "ns", "snap")
 CLAIM = volumes.claim_key("ns", "claim")
 CONTENT = snapshots.content_key("snapcontent-uid-1")
 GOING = {"metadata__deletion_timestamp": objects.NOW_TEXT}
-
-
-def cache(*held: wire.Object) -> store.Store[wire.Object]:
-    made = store.Store[wire.Object]({**roles.CLUSTER_INDEXES, **roles.DRIVER_INDEXES})
-    for number, obj in enumerate(held, start=100):
-        made.put(objects.changed(obj, metadata__resource_version=str(number)))
-    return made
-
-
-def woken(change: wire.Object, *held: wire.Object) -> KeysView[keys.Key]:
-    """Return what is woken when an object appears among others."""
-    return routing.wakes_in_cluster(None, change, cache(change, *held))
 
 
 @pytest.mark.parametrize(
@@ -56,15 +43,15 @@ def woken(change: wire.Object, *held: wire.Object) -> KeysView[keys.Key]:
 def test_a_change_wakes_what_waits_for_it(
     change: wire.Object, held: Iterable[wire.Object], expected: set[keys.Key]
 ) -> None:
-    assert woken(change, *held) == expected
+    assert waking.woken(change, *held) == expected
 
 
 def test_a_claim_is_looked_at_before_the_snapshot_that_waits_for_its_guard() -> None:
-    assert list(woken(objects.snapshot(), objects.claim())) == [CLAIM, SNAP]
+    assert list(waking.woken(objects.snapshot(), objects.claim())) == [CLAIM, SNAP]
 
 
 def test_a_snapshot_that_goes_wakes_its_claim() -> None:
-    found = routing.wakes_in_cluster(objects.snapshot(), None, cache(objects.claim()))
+    found = routing.wakes_in_cluster(objects.snapshot(), None, waking.cache(objects.claim()))
     assert found == {CLAIM}
 
 
@@ -101,7 +88,7 @@ def test_a_claim_that_is_filled_wakes_the_snapshot_that_must_wait_for_it(
 
 def test_a_claim_of_the_content_of_no_dynamic_snapshot_is_nobodys() -> None:
     held = (objects.given_snapshot(), objects.claim(**GOING))
-    assert CLAIM not in woken(objects.given_content(), *held)
+    assert CLAIM not in waking.woken(objects.given_content(), *held)
 
 
 class Odd:
@@ -138,9 +125,9 @@ PLACED = {"metadata__labels": {names.MANAGED_BY_LABEL: "node-1"}}
 def test_a_node_wakes_the_contents_that_wait_for_one(
     held: Iterable[wire.Object], expected: set[keys.Key]
 ) -> None:
-    assert woken(NODE, *held) == expected
+    assert waking.woken(NODE, *held) == expected
     labelled = objects.changed(NODE, metadata__labels={"zone": "a"})
-    assert routing.wakes_in_cluster(NODE, labelled, cache(labelled, *held)) == expected
+    assert routing.wakes_in_cluster(NODE, labelled, waking.cache(labelled, *held)) == expected
 
 
 @pytest.mark.parametrize(
@@ -156,19 +143,21 @@ def test_a_group_that_goes_wakes_its_members(
     status: snapshots.VolumeSnapshotStatus | None, expected: set[keys.Key]
 ) -> None:
     member = objects.snapshot(status=status)
-    assert routing.wakes_in_cluster(GROUP, None, cache(member)) == expected
+    assert routing.wakes_in_cluster(GROUP, None, waking.cache(member)) == expected
     elsewhere = objects.changed(GROUP, metadata__namespace="other")
-    assert routing.wakes_in_cluster(elsewhere, None, cache(member)) == set()
+    assert routing.wakes_in_cluster(elsewhere, None, waking.cache(member)) == set()
 
 
 def test_both_what_an_object_was_and_what_it_is_are_woken_for() -> None:
     moved = objects.volume(spec__claim_ref=None)
-    found = routing.wakes_in_cluster(objects.volume(), moved, cache(moved, objects.snapshot()))
+    found = routing.wakes_in_cluster(
+        objects.volume(), moved, waking.cache(moved, objects.snapshot())
+    )
     assert found == {SNAP}
 
 
 def at_driver(old: wire.Object | None, new: wire.Object | None, *held: wire.Object) -> bool:
-    return CONTENT in routing.wakes_at_driver(old, new, cache(*held))
+    return CONTENT in routing.wakes_at_driver(old, new, waking.cache(*held))
 
 
 def test_beside_the_driver_only_news_wakes_a_content() -> None:
