@@ -55,16 +55,20 @@ def owner(group: groups.VolumeGroupSnapshot) -> meta.OwnerReference:
 def names_of(content: groups.VolumeGroupSnapshotContent) -> dict[str, groups.MemberInfo]:
     """Return what the driver said of each member, by the name of the member's snapshot.
 
-    None before the group has a handle, and so can be deleted again with all of them.
+    None before the group has a handle, and so can be deleted again with all of them; and none of a
+    group that lacks a volume: half a point in time is nothing to restore from.
     """
     uid = content.ref.uid
     if not uid or not content.handle or not content.cut_from:
         return {}
-    return {
-        names.member_snapshot(uid, each.volume_handle): each
+    told = {
+        each.volume_handle: each
         for each in content.members
         if each.volume_handle and each.snapshot_handle
     }
+    if not told.keys() >= set(content.cut_from):
+        return {}
+    return {names.member_snapshot(uid, volume): each for volume, each in told.items()}
 
 
 def draft_content(

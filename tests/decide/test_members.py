@@ -124,9 +124,22 @@ def test_members_have_no_names_before_the_group_can_be_deleted_with_them(
 
 
 def test_only_what_has_a_volume_and_a_handle_is_a_member() -> None:
-    odd = (A, groups.MemberInfo("vol-c"), groups.MemberInfo(snapshot_handle="handle-d"))
+    odd = (A, B, groups.MemberInfo("vol-c"), groups.MemberInfo(snapshot_handle="handle-d"))
     told = objects.changed(objects.GROUP_STATUS, volume_snapshot_info_list=odd)
-    assert members.names_of(objects.group_content(status=told)) == {grouped.NAMES[0]: A}
+    assert members.names_of(objects.group_content(status=told)) == dict(
+        zip(grouped.NAMES, (A, B), strict=True)
+    )
+
+
+@pytest.mark.parametrize("second", [(), (groups.MemberInfo("vol-b"),)])
+def test_a_group_that_lacks_a_volume_has_no_members_at_all(
+    second: tuple[groups.MemberInfo, ...],
+) -> None:
+    told = objects.changed(objects.GROUP_STATUS, volume_snapshot_info_list=(A, *second))
+    torn = objects.group_content(status=told)
+    assert members.names_of(torn) == {}
+    done = decide(views.BindingView(GROUP, content=torn)).intents
+    assert not any(isinstance(each, intents.CreateMember) for each in done)
 
 
 # The content of a member
