@@ -108,6 +108,11 @@ def draft_content(
 
 def unready(view: views.BindingView) -> str:
     """Return which members of a dynamic group are not ready, and why, or ''."""
+    content = view.content
+    if not isinstance(content, groups.VolumeGroupSnapshotContent):
+        return ""
+    if content.cut_from and not view.members:
+        return f"{content.key} does not tell of a snapshot for each of its volumes"
     waiting = [each for each in view.members if each.snapshot is None or not each.snapshot.ready]
     if not waiting:
         return ""
@@ -121,8 +126,9 @@ def unready(view: views.BindingView) -> str:
 
 
 def failed(view: views.BindingView) -> bool:
-    """Say whether a member tells of an error."""
-    return any(each.snapshot is not None and each.snapshot.error for each in view.members)
+    """Say whether a member tells of an error, or will never be there."""
+    torn = view.content is not None and view.content.ready and not view.members
+    return torn or any(each.snapshot is not None and each.snapshot.error for each in view.members)
 
 
 def _is_of(snapshot: snapshots.VolumeSnapshot, group: groups.VolumeGroupSnapshot) -> bool:

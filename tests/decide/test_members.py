@@ -138,8 +138,16 @@ def test_a_group_that_lacks_a_volume_has_no_members_at_all(
     told = objects.changed(objects.GROUP_STATUS, volume_snapshot_info_list=(A, *second))
     torn = objects.group_content(status=told)
     assert members.names_of(torn) == {}
-    done = decide(views.BindingView(GROUP, content=torn)).intents
+    seen_so = views.BindingView(GROUP, content=torn)
+    done = decide(seen_so).intents
     assert not any(isinstance(each, intents.CreateMember) for each in done)
+    change = status_of(seen_so)
+    assert change.ready_to_use is False
+    assert isinstance(change.error, snapshots.SnapshotError)
+    assert change.error.message == (
+        "VolumeGroupSnapshotContent groupsnapcontent-uid-7 does not tell of a snapshot for each of "
+        "its volumes"
+    )
 
 
 # The content of a member
