@@ -19,8 +19,11 @@ from snapshotd.telemetry import metrics
 JsonObject = dict[str, Any]
 
 PATIENCE = 60.0  # seconds for anything to happen
-_NAMESPACED = {"persistentvolumeclaims", "volumesnapshots", "events"}
-_SNAPSHOT_API = "/apis/snapshot.storage.k8s.io/v1"
+_NAMESPACED = {"persistentvolumeclaims", "volumesnapshots", "volumegroupsnapshots", "events"}
+_APIS = {
+    "volumesnapshot": "/apis/snapshot.storage.k8s.io/v1",
+    "volumegroupsnapshot": "/apis/groupsnapshot.storage.k8s.io/v1",
+}
 
 
 class Cluster:
@@ -49,7 +52,8 @@ class Cluster:
         await self._connection.__aexit__(kind, error, trace)
 
     def _path(self, plural: str, name: str = "") -> str:
-        root = _SNAPSHOT_API if plural.startswith("volumesnapshot") else "/api/v1"
+        roots = (root for start, root in _APIS.items() if plural.startswith(start))
+        root = next(roots, "/api/v1")
         where = "/namespaces/default" if plural in _NAMESPACED else ""
         return f"{root}{where}/{plural}" + (f"/{name}" if name else "")
 
@@ -72,7 +76,8 @@ class Cluster:
 
     async def bring(self, plural: str, name: str, obj: JsonObject) -> None:
         """Create an object, unless it is there."""
-        body = msgspec.json.encode({"metadata": {"name": name}, **obj})
+        metadata = {**obj.get("metadata", {}), "name": name}
+        body = msgspec.json.encode({**obj, "metadata": metadata})
         try:
             await self._ask("POST", self._path(plural), body=body)
         except errors.Conflict:

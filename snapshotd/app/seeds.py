@@ -28,6 +28,7 @@ _CONVERSION: dict[str, Any] = {
 
 STORAGE_CLASS = "csi-hostpath-sc"
 SNAPSHOT_CLASS = "csi-hostpath-snapclass"
+GROUP_CLASS = "csi-hostpath-groupsnapclass"
 
 _SEEDS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
@@ -53,6 +54,18 @@ _SEEDS: tuple[tuple[str, str, dict[str, Any]], ...] = (
             "metadata": {
                 "name": SNAPSHOT_CLASS,
                 "annotations": {names.DEFAULT_CLASS_ANNOTATION: "true"},
+            },
+            "driver": hostpath.NAME,
+            "deletionPolicy": names.DELETE,
+        },
+    ),
+    (
+        names.GROUP_GROUP,
+        "volumegroupsnapshotclasses",
+        {
+            "metadata": {
+                "name": GROUP_CLASS,
+                "annotations": {names.GROUP_DEFAULT_CLASS_ANNOTATION: "true"},
             },
             "driver": hostpath.NAME,
             "deletionPolicy": names.DELETE,

@@ -62,10 +62,12 @@ class Stage:
         self._close(left)
         if not self._json:
             total = sum(step["seconds"] for step in self._steps)
+            kept = len(left["snapshots"])
+            snapshots = "1 snapshot" if kept == 1 else f"{kept} snapshots"
             self._console.print(
                 f"\nEvery step was as it should be: {len(self._steps)} steps in {total:.2f} s. "
-                f"Left on disk: {len(left['volumes'])} volumes, {len(left['snapshots'])} "
-                "snapshot (policy Retain keeps it)."
+                f"Left on disk: {len(left['volumes'])} volumes, {snapshots} "
+                f"(policy Retain keeps {'it' if kept == 1 else 'them'})."
             )
 
     def _note(self, title: str, result: str, told: str, seconds: float) -> None:

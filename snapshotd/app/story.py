@@ -1,41 +1,24 @@
-"""`snapshotd dev --demo`: the story of a snapshot, played by itself and checked at every step.
+"""`snapshotd dev --demo`: the story of a snapshot, and of a group of them, checked at every step.
 
 Every step is named and idempotent, and keeps what it must not forget in one file below the data
 folder: killed at any moment and started again, the story goes on and ends in the same way.
 """
 
-import hashlib
-import os
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
-import anyio
 import anyio.abc
 import msgspec
 
 from snapshotd import errors
-from snapshotd.app import cluster, stage
-
-JsonObject = dict[str, Any]
+from snapshotd.app import cluster, group_story, scene, stage
 
 CLAIM, RESTORED, ADOPTED = "story-data", "story-restored", "story-adopted"
 SNAPSHOT, KEPT, GIVEN = "story-snapshot", "story-kept", "story-given"
 RETAIN_CLASS = "story-retain"
+_CLAIMS = (CLAIM, RESTORED, ADOPTED, *group_story.CLAIMS, *group_story.RESTORED.values())
 _FILES = {"letter.txt": b"what was written before\n", "photos/cat.bin": bytes(range(256)) * 512}
-
-
-class Progress(msgspec.Struct):
-    """What the story must not forget: steps done, and the checksum of the files as they were."""
-
-    done: list[str] = []
-    checksum: str = ""
-    kept_handle: str = ""
-
-
-class Failed(Exception):
-    """A step did not end as it should; the message says what is so, and why."""
 
 
 class Story:
@@ -49,11 +32,11 @@ class Story:
         self._stage = stage.Stage(output)
         self._progress = self._load()
 
-    def _load(self) -> Progress:
+    def _load(self) -> scene.Progress:
         try:
-            return msgspec.json.decode(self._file.read_bytes(), type=Progress)
+            return msgspec.json.decode(self._file.read_bytes(), type=scene.Progress)
         except (OSError, msgspec.DecodeError):
-            return Progress()
+            return scene.Progress()
 
     def _keep(self) -> None:
         unfinished = self._file.with_suffix(".new")
@@ -64,13 +47,15 @@ class Story:
         """Play every step; raises `Refused` naming the step that did not end as it should."""
         task_status.started()
         async with cluster.Cluster(self._kubeconfig) as self._cluster:
-            self._stage.begin(len(self._steps()))
-            for title, step in self._steps():
+            self._scene = scene.Scene(self._folder, self._cluster, self._progress)
+            steps = self._steps()
+            self._stage.begin(len(steps))
+            for title, step in steps:
                 await self._play(title, step)
         self._file.unlink(missing_ok=True)
-        self._stage.end(self._left())
+        self._stage.end(self._scene.left())
 
-    def _steps(self) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
+    def _steps(self) -> group_story.Steps:
         return [
             ("make a volume and write files into it", self.make_volume),
             ("take a snapshot of it", self.take_snapshot),
@@ -81,6 +66,7 @@ class Story:
             ("bring the kept one back as a pre-provisioned snapshot", self.adopt),
             ("delete with policy Delete: all of it goes", self.delete),
             ("delete with policy Retain: the files stay", self.delete_kept),
+            *group_story.GroupStory(self._scene).steps(),
             ("tidy up", self.tidy),
         ]
 
@@ -93,7 +79,7 @@ class Story:
         began = time.monotonic()
         try:
             told = await step()
-        except (Failed, errors.SnapshotdError) as error:
+        except (scene.Failed, errors.SnapshotdError) as error:
             self._stage.failed(title, str(error), time.monotonic() - began)
             raise errors.Refused(f"the demo failed at '{title}': {error}") from None
         self._stage.finished(title, told, time.monotonic() - began)
@@ -102,44 +88,45 @@ class Story:
 
     async def make_volume(self) -> str:
         """Make the claim, and fill its volume."""
-        await self._cluster.bring("persistentvolumeclaims", CLAIM, _claim())
-        folder = await self._folder_of(CLAIM)
+        await self._cluster.bring("persistentvolumeclaims", CLAIM, scene.claim())
+        folder = await self._scene.folder_of(CLAIM)
         for path, content in _FILES.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(content)
-        self._progress.checksum = checksum(folder)
-        return f"{len(_FILES)} files in {self._short(folder)}"
+        self._progress.checksum = scene.checksum(folder)
+        return f"{len(_FILES)} files in {scene.short(folder)}"
 
     async def take_snapshot(self) -> str:
         """Take the snapshot with the default class."""
         source = {"persistentVolumeClaimName": CLAIM}
         await self._cluster.bring("volumesnapshots", SNAPSHOT, {"spec": {"source": source}})
-        await self._ready(SNAPSHOT)
-        return f"{SNAPSHOT} is ready: {self._short(await self._tree_of(SNAPSHOT))}"
+        await self._scene.ready(SNAPSHOT)
+        return f"{SNAPSHOT} is ready: {scene.short(await self._scene.tree_of(SNAPSHOT))}"
 
     async def change_files(self) -> str:
         """Change one file and remove the other."""
-        folder = await self._folder_of(CLAIM)
+        folder = await self._scene.folder_of(CLAIM)
         (folder / "letter.txt").write_bytes(b"what was written after\n")
         (folder / "photos/cat.bin").unlink(missing_ok=True)
-        if checksum(folder) == self._progress.checksum:
-            raise Failed("the files are still the old ones")
+        if scene.checksum(folder) == self._progress.checksum:
+            raise scene.Failed("the files are still the old ones")
         return "one file changed, one removed"
 
     async def restore(self) -> str:
         """Restore into a new claim."""
-        await self._cluster.bring("persistentvolumeclaims", RESTORED, _claim(SNAPSHOT))
-        folder = await self._folder_of(RESTORED)
-        return f"{RESTORED} is bound: {self._short(folder)}"
+        await self._cluster.bring("persistentvolumeclaims", RESTORED, scene.claim(SNAPSHOT))
+        folder = await self._scene.folder_of(RESTORED)
+        return f"{RESTORED} is bound: {scene.short(folder)}"
 
     async def compare(self) -> str:
         """Compare checksums."""
-        old, new = await self._folder_of(RESTORED), await self._folder_of(CLAIM)
-        if checksum(old) != self._progress.checksum:
-            raise Failed(f"the restored files in {old} are not the old ones")
-        if checksum(new) == self._progress.checksum:
-            raise Failed(f"the changed files in {new} are the old ones")
-        return f"restored {checksum(old)[:12]} = before; source {checksum(new)[:12]} = after"
+        old, new = await self._scene.folder_of(RESTORED), await self._scene.folder_of(CLAIM)
+        if scene.checksum(old) != self._progress.checksum:
+            raise scene.Failed(f"the restored files in {old} are not the old ones")
+        if scene.checksum(new) == self._progress.checksum:
+            raise scene.Failed(f"the changed files in {new} are the old ones")
+        before, after = scene.checksum(old)[:12], scene.checksum(new)[:12]
+        return f"restored {before} = before; source {after} = after"
 
     async def take_kept(self) -> str:
         """Take a snapshot by a class that retains."""
@@ -151,8 +138,8 @@ class Story:
             "source": {"persistentVolumeClaimName": RESTORED},
         }
         await self._cluster.bring("volumesnapshots", KEPT, {"spec": spec})
-        await self._ready(KEPT)
-        content = await self._content_of(KEPT)
+        await self._scene.ready(KEPT)
+        content = await self._scene.content_of(KEPT)
         self._progress.kept_handle = content["status"]["snapshotHandle"]
         return f"{KEPT} is ready: handle {self._progress.kept_handle[:8]}..."
 
@@ -169,11 +156,11 @@ class Story:
             }
         }
         await self._cluster.bring("volumesnapshotcontents", GIVEN, content)
-        await self._ready(GIVEN)
-        await self._cluster.bring("persistentvolumeclaims", ADOPTED, _claim(GIVEN))
-        folder = await self._folder_of(ADOPTED)
-        if checksum(folder) != self._progress.checksum:
-            raise Failed(f"the files in {folder} are not the old ones")
+        await self._scene.ready(GIVEN)
+        await self._cluster.bring("persistentvolumeclaims", ADOPTED, scene.claim(GIVEN))
+        folder = await self._scene.folder_of(ADOPTED)
+        if scene.checksum(folder) != self._progress.checksum:
+            raise scene.Failed(f"the files in {folder} are not the old ones")
         return f"{GIVEN} bound to a content made by hand, and restored into {ADOPTED}"
 
     async def delete(self) -> str:
@@ -186,11 +173,11 @@ class Story:
         await self._cluster.delete("volumesnapshots", SNAPSHOT)
         await self._cluster.gone("volumesnapshots", SNAPSHOT)
         if await self._cluster.get("volumesnapshotcontents", name) is not None:
-            raise Failed(f"its content {name} is still there")
+            raise scene.Failed(f"its content {name} is still there")
         if content is not None:
-            tree = self._folder / "snapshots" / content["status"]["snapshotHandle"]
+            tree = self._scene.tree(content["status"]["snapshotHandle"])
             if tree.exists():
-                raise Failed(f"its files {tree} are still there")
+                raise scene.Failed(f"its files {tree} are still there")
         return "snapshot, content and files are gone"
 
     async def delete_kept(self) -> str:
@@ -198,17 +185,18 @@ class Story:
         for name in (GIVEN, KEPT):
             await self._cluster.delete("volumesnapshots", name)
             await self._cluster.gone("volumesnapshots", name)
-        tree = self._folder / "snapshots" / self._progress.kept_handle
-        if checksum(tree) != self._progress.checksum:
-            raise Failed(f"the files in {tree} are not what they were")
+        tree = self._scene.tree(self._progress.kept_handle)
+        if scene.checksum(tree) != self._progress.checksum:
+            raise scene.Failed(f"the files in {tree} are not what they were")
         if await self._cluster.get("volumesnapshotcontents", GIVEN) is None:
-            raise Failed(f"the content {GIVEN} is gone")
-        return f"the contents stay, and so does {self._short(tree)}"
+            raise scene.Failed(f"the content {GIVEN} is gone")
+        return f"the contents stay, and so does {scene.short(tree)}"
 
     async def tidy(self) -> str:
         """Delete what the story made, but for the files that policy Retain keeps."""
-        for name in (CLAIM, RESTORED, ADOPTED):
+        for name in _CLAIMS:
             await self._cluster.delete("persistentvolumeclaims", name)
+        for name in _CLAIMS:
             await self._cluster.gone("persistentvolumeclaims", name)
         for content in await self._cluster.all("volumesnapshotcontents"):
             if content["spec"]["volumeSnapshotRef"]["name"] in {GIVEN, KEPT}:
@@ -216,80 +204,9 @@ class Story:
                 await self._cluster.delete("volumesnapshotcontents", name)
                 await self._cluster.gone("volumesnapshotcontents", name)
         await self._cluster.delete("volumesnapshotclasses", RETAIN_CLASS)
-        await self._until(self._no_volumes, "the volumes of the deleted claims are still there")
+        await self._scene.until(self._no_volumes, "the volumes of the claims are still there")
         return "claims and volumes are gone"
 
     async def _no_volumes(self) -> bool:
-        claims = {CLAIM, RESTORED, ADOPTED}
         found = await self._cluster.all("persistentvolumes")
-        return not any(each["spec"].get("claimRef", {}).get("name") in claims for each in found)
-
-    async def _until(self, holds: Callable[[], Awaitable[bool]], otherwise: str) -> None:
-        try:
-            with anyio.fail_after(cluster.PATIENCE):
-                while not await holds():  # noqa: ASYNC110 - another process is waited for
-                    await anyio.sleep(0.05)
-        except TimeoutError:
-            raise Failed(otherwise) from None
-
-    async def _ready(self, name: str) -> None:
-        await self._cluster.until(
-            "volumesnapshots", name, lambda obj: obj.get("status", {}).get("readyToUse") is True
-        )
-
-    async def _content_of(self, name: str) -> JsonObject:
-        snapshot = await self._cluster.get("volumesnapshots", name)
-        bound = (snapshot or {}).get("status", {}).get("boundVolumeSnapshotContentName", "")
-        content = await self._cluster.get("volumesnapshotcontents", bound) if bound else None
-        if content is None:
-            raise Failed(f"the content of {name} is not there")
-        return content
-
-    async def _tree_of(self, name: str) -> Path:
-        content = await self._content_of(name)
-        return self._folder / "snapshots" / str(content["status"]["snapshotHandle"])
-
-    async def _folder_of(self, claim: str) -> Path:
-        """Return where the files of a claim's volume are, once it is bound."""
-        bound = await self._cluster.until(
-            "persistentvolumeclaims",
-            claim,
-            lambda obj: obj.get("status", {}).get("phase") == "Bound",
-        )
-        volume = await self._cluster.get("persistentvolumes", bound["spec"]["volumeName"])
-        if volume is None:
-            raise Failed(f"the volume of {claim} is not there")
-        return self._folder / "volumes" / str(volume["spec"]["csi"]["volumeHandle"])
-
-    def _short(self, path: Path) -> str:
-        return os.path.relpath(path)
-
-    def _left(self) -> JsonObject:
-        return {
-            "volumes": sorted(each.name for each in (self._folder / "volumes").iterdir()),
-            "snapshots": sorted(each.name for each in (self._folder / "snapshots").iterdir()),
-        }
-
-
-def _claim(snapshot: str = "") -> JsonObject:
-    spec: JsonObject = {
-        "accessModes": ["ReadWriteOnce"],
-        "resources": {"requests": {"storage": "1Gi"}},
-    }
-    if snapshot:
-        spec["dataSource"] = {
-            "apiGroup": "snapshot.storage.k8s.io",
-            "kind": "VolumeSnapshot",
-            "name": snapshot,
-        }
-    return {"spec": spec}
-
-
-def checksum(folder: Path) -> str:
-    """Return the SHA-256 of a tree: of every file's path and content, in order."""
-    digest = hashlib.sha256()
-    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(folder)}\0{len(content)}\0".encode())
-        digest.update(content)
-    return digest.hexdigest()
+        return not any(each["spec"].get("claimRef", {}).get("name") in _CLAIMS for each in found)

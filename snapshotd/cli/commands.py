@@ -19,7 +19,7 @@ _OVERVIEW = """\
 snapshotd: the volume-snapshot control plane of Kubernetes.
 
   snapshotd dev          everything on this machine: API server, CSI driver, both roles
-  snapshotd dev --demo   the same, and plays the whole story of a snapshot
+  snapshotd dev --demo   the same, and plays the whole story of snapshots and groups
   snapshotd controller   cluster-wide: binds, protects, releases
   snapshotd sidecar      beside one CSI driver: cuts and deletes on storage
   snapshotd webhook      converts group objects between their versions, for the API server
@@ -47,7 +47,7 @@ examples:
 _DEV = """\
 examples:
   snapshotd dev                         start, print what to do next, stop with Ctrl-C
-  snapshotd dev --demo                  play the story: snapshot, change, restore, delete
+  snapshotd dev --demo                  play the story: snapshot, change, restore, delete; then a group
   snapshotd dev --demo -o json          the same, as a report for a program
   snapshotd dev --parts apiserver       one part a process: name the kubeconfig to the others
 """
