@@ -47,7 +47,7 @@ examples:
 _DEV = """\
 examples:
   snapshotd dev                         start, print what to do next, stop with Ctrl-C
-  snapshotd dev --demo                  play the story: snapshot, change, restore, delete; then a group
+  snapshotd dev --demo                  the story: snapshot, change, restore, delete; then a group
   snapshotd dev --demo -o json          the same, as a report for a program
   snapshotd dev --parts apiserver       one part a process: name the kubeconfig to the others
 """
