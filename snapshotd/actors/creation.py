@@ -86,10 +86,11 @@ class ContentActor:
             for intent in decision.intents:
                 match intent:
                     case intents.DriverCall():
-                        call, answer = intent, await self._call_in_turn(view.content, intent)
-                        if answer is None:
+                        said = await self._call_in_turn(view.content, intent)
+                        if said is None:
                             chronicle.because("its turn at the driver")
                             return actor.Verdict()  # it is woken when it is its turn
+                        call, answer = intent, _joined(answer if call is not None else None, said)
                     case intents.Refresh():
                         raise TypeError(f"the driver's side reads no object again: {intent}")
                     case _:
@@ -230,6 +231,18 @@ class ContentActor:
         if secret is None:
             return outcomes.NotSent(f"secret {name} does not exist")
         return secret.credentials()
+
+
+def _joined(before: outcomes.Answer | None, answer: outcomes.Answer) -> outcomes.Answer:
+    """Return the one answer to all calls of a decision, which are lists: what they hold together.
+
+    A list that could not be had leaves all in doubt, whatever the others hold.
+    """
+    if not isinstance(before, outcomes.Found):
+        return before or answer
+    if not isinstance(answer, outcomes.Found):
+        return answer
+    return outcomes.Found(before.snapshots + answer.snapshots)
 
 
 def _told(answer: outcomes.Answer) -> str:

@@ -6,7 +6,7 @@ So it is with groups, whose calls carry all volumes, or the handles of all membe
 """
 
 from snapshotd import errors
-from snapshotd.decide import intents, secret_refs, telling, views
+from snapshotd.decide import intents, outcomes, secret_refs, telling, views
 from snapshotd.model import families, groups, names, snapshots
 
 
@@ -23,7 +23,7 @@ def create(
     if not content.cut_from or not uid:
         needed = "a volumeHandle" if content.family is families.SINGLE else "volumeHandles"
         raise errors.Invalid(
-            f"cannot create snapshot for content {content.metadata.name}: it needs {needed} "
+            f"cannot create {noun(content)} for content {content.metadata.name}: it needs {needed} "
             f"and the uid of its {content.family.snapshot_kind}"
         )
     finds_out = content.metadata.deleting and view.snapshot_class is None
@@ -56,25 +56,50 @@ def delete(
     credentials = secret_refs.of_annotations(content.family, content.metadata.annotations)
     if isinstance(content, snapshots.VolumeSnapshotContent):
         return intents.DeleteSnapshot(handle, credentials)
-    return intents.DeleteGroupSnapshot(handle, _members(content), credentials)
+    return intents.DeleteGroupSnapshot(handle, content.member_handles, credentials)
 
 
 def check(
     view: views.ContentView, handle: str
 ) -> intents.CheckSnapshot | intents.CheckGroupSnapshot:
-    """Return the call that asks for the state; raises `Invalid` saying why not."""
+    """Return the call that asks for the state; raises `Invalid` saying why not.
+
+    A group that was cut is asked for with the secret of its cut where its class names no other: the
+    reference asks for those with CreateVolumeGroupSnapshot, so classes that work may name none.
+    """
     content = view.content
     parameters = view.snapshot_class.parameters if view.snapshot_class else {}
     credentials = secret_refs.lister(content.family, parameters, content=content.metadata.name)
     if isinstance(content, snapshots.VolumeSnapshotContent):
         return intents.CheckSnapshot(handle, credentials)
-    return intents.CheckGroupSnapshot(handle, _members(content), credentials)
+    if credentials is None and content.cut_from:
+        credentials = secret_refs.of_annotations(content.family, content.metadata.annotations)
+    if not content.member_handles:
+        raise errors.Invalid(no_members(content))
+    return intents.CheckGroupSnapshot(handle, content.member_handles, credentials)
 
 
-def find(content: groups.AnyContent) -> intents.FindSnapshots:
-    """Return the call that asks for all snapshots of a content's volume; raises `Invalid`."""
+def find(content: groups.AnyContent) -> tuple[intents.FindSnapshots, ...]:
+    """Return the calls that ask for all snapshots of a content's volumes; raises `Invalid`."""
     credentials = secret_refs.of_annotations(content.family, content.metadata.annotations)
-    return intents.FindSnapshots(content.cut_from[0], credentials)
+    return tuple(intents.FindSnapshots(each, credentials) for each in content.cut_from)
+
+
+def names_too_few(view: views.ContentView) -> bool:
+    """Say whether a driver refuses a list of members that may be too short for its group.
+
+    Of a group that was told of in part, those that the driver checks the list by may be more (CSI
+    spec, "Snapshot list mismatch": "caller SHOULD use different snapshot_ids"). Asked for under its
+    name it is told of anew.
+    """
+    content, answer = view.content, view.answer
+    return (
+        isinstance(content, groups.VolumeGroupSnapshotContent)
+        and isinstance(view.call, intents.CheckGroupSnapshot | intents.DeleteGroupSnapshot)
+        and isinstance(answer, outcomes.Refusal)
+        and answer.code is outcomes.Code.INVALID_ARGUMENT
+        and len(content.member_handles) < len(content.cut_from)
+    )
 
 
 def being_created(content: groups.AnyContent) -> intents.UpdateMetadata | None:
@@ -93,23 +118,26 @@ def not_being_created(content: groups.AnyContent) -> intents.UpdateMetadata | No
     return intents.UpdateMetadata(telling.target(content), annotations=unmark)
 
 
-def _members(content: groups.VolumeGroupSnapshotContent) -> tuple[str, ...]:
-    """Return the handles of all members, without which a driver refuses calls about a group."""
-    if not content.member_handles:
-        raise errors.Invalid(
-            f"No snapshots found in the group snapshot: {content.metadata.name} names none in "
-            "status.volumeSnapshotInfoList, nor in spec.source.groupSnapshotHandles"
-        )
-    return content.member_handles
+def no_members(content: groups.AnyContent) -> str:
+    """Return that a group cannot be asked for, nor deleted, in the reference's words."""
+    return (
+        f"No snapshots found in the group snapshot: {content.metadata.name} names none in "
+        "status.volumeSnapshotInfoList, nor in spec.source.groupSnapshotHandles"
+    )
+
+
+def noun(content: groups.AnyContent) -> str:
+    """Return what a content stands for, as it is called in messages."""
+    return "snapshot" if content.family is families.SINGLE else "group snapshot"
 
 
 def _parameters(view: views.ContentView, policy: views.DriverPolicy) -> dict[str, str]:
     """Return the class's parameters for the driver: without ours, with what it is to know."""
     content = view.content
-    name, kind = content.class_name, content.family.class_kind
+    name, kind, what = content.class_name, content.family.class_kind, noun(content)
     if view.snapshot_class is None:
         raise errors.Invalid(
-            f"failed to take snapshot {content.metadata.name} without a snapshot class: "
+            f"failed to take {what} {content.metadata.name} without a {what} class: "
             + (f"{kind} {name} does not exist" if name else "it names none")
         )
     sent: dict[str, str] = {}

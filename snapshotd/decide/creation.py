@@ -24,91 +24,124 @@ def decide(view: views.ContentView, policy: views.DriverPolicy, now: float) -> i
     if validation.follows_group(content):
         # Cut by itself it would be another point in time, or nobody's copy.
         return intents.Decision(why="is cut with its group, whose content tells its state")
-    if view.answer is not None:
-        return _conclude(view, view.answer, policy, now)
+    try:
+        if view.answer is not None:
+            return _conclude(view, view.answer, policy, now)
+        return _begin(view, policy, now)
+    except errors.Invalid as error:
+        return _failed(view, str(error), now, backs_off=False)
+
+
+def _begin(view: views.ContentView, policy: views.DriverPolicy, now: float) -> intents.Decision:
+    content = view.content
     if content.cut_from and not content.ref.uid:
         return intents.Decision(why=f"waits for the uid of its {content.family.snapshot_kind}")
     if content.cut_from and content.family.content_finalizer not in content.metadata.finalizers:
         # Nothing is cut that could be lost sight of: the controller adds it to every bound content.
         return intents.Decision(why="waits for its finalizer")
-    try:
-        return _ask(view, policy, now)
-    except errors.Invalid as error:
-        return _failed(view, str(error), now, backs_off=False)
+    if isinstance(content, groups.VolumeGroupSnapshotContent):
+        return _ask_for_group(view, content, policy)
+    handle = content.given_handle or content.handle
+    if handle and policy.can_check:
+        return intents.Decision(intents=(calls.check(view, handle),))
+    if content.given_handle:
+        # Nobody can be asked: what was given is taken as it is (reference, GetSnapshotStatus).
+        taken = outcomes.SnapshotInfo(handle, creation_time=int(now * 1e9), ready=True)
+        return _publish(view, reports.of_snapshot(content, taken, now), policy, ready=True)
+    return intents.Decision(intents=(calls.create(view, policy),))
 
 
-def _ask(view: views.ContentView, policy: views.DriverPolicy, now: float) -> intents.Decision:
-    content = view.content
-    single = isinstance(content, snapshots.VolumeSnapshotContent)
-    if not single and not policy.can_group:
+def _ask_for_group(
+    view: views.ContentView,
+    content: groups.VolumeGroupSnapshotContent,
+    policy: views.DriverPolicy,
+) -> intents.Decision:
+    """Ask for a group by its handle and its members'; by its name while we know neither."""
+    if not policy.can_group:
         raise errors.Invalid(
             f"the driver {policy.driver} cannot take snapshots of groups: it does not tell the "
             "capability CREATE_DELETE_GET_VOLUME_GROUP_SNAPSHOT"
         )
     handle = content.given_handle or content.handle
-    if handle and (policy.can_check or not single):
+    if content.given_handle or (handle and content.member_handles):
         return intents.Decision(intents=(calls.check(view, handle),))
-    if content.given_handle:
-        # Nobody can be asked: what was given is taken as it is (reference, GetSnapshotStatus).
-        taken = outcomes.SnapshotInfo(handle, creation_time=int(now * 1e9), ready=True)
-        return _publish(view, taken, policy, now)
     return intents.Decision(intents=(calls.create(view, policy),))
 
 
 def _conclude(
     view: views.ContentView, answer: outcomes.Answer, policy: views.DriverPolicy, now: float
 ) -> intents.Decision:
+    content = view.content
     match answer:
-        case outcomes.SnapshotInfo() | outcomes.GroupInfo():
-            return _publish(view, answer, policy, now)
+        case outcomes.SnapshotInfo() if isinstance(content, snapshots.VolumeSnapshotContent):
+            change = reports.of_snapshot(content, answer, now)
+            return _publish(view, change, policy, ready=answer.ready)
+        case outcomes.GroupInfo() if isinstance(content, groups.VolumeGroupSnapshotContent):
+            return _publish_group(view, content, answer, policy, now)
+        case outcomes.Refusal() if calls.names_too_few(view):
+            why = "asks the driver for all members of the group"
+            return intents.Decision(intents=(calls.create(view, policy),), why=why)
         case outcomes.Refusal():
             return _refused(view, answer, now)
-        case outcomes.NotListed() | outcomes.Deleted() | outcomes.Found():
-            handle = view.content.given_handle or view.content.handle
-            return _failed(view, f"can not find snapshot for snapshotID {handle}", now)
         case outcomes.NotSent():
             return _failed(view, answer.message, now)
+        case (
+            outcomes.NotListed()
+            | outcomes.Deleted()
+            | outcomes.Found()
+            | outcomes.SnapshotInfo()
+            | outcomes.GroupInfo()
+        ):
+            handle = content.given_handle or content.handle
+            what = "snapshot" if calls.noun(content) == "snapshot" else "groupSnapshot"
+            return _failed(view, f"can not find {calls.noun(content)} for {what}ID {handle}", now)
         case _:
             assert_never(answer)
 
 
 def _publish(
     view: views.ContentView,
-    info: outcomes.SnapshotInfo | outcomes.GroupInfo,
+    change: intents.StatusChange | None,
     policy: views.DriverPolicy,
-    now: float,
+    *,
+    ready: bool,
 ) -> intents.Decision:
     """Write what the driver said, as far as it is news; poll on while it is not ready."""
     content = view.content
     wanted: list[intents.Anything] = []
-    change: intents.StatusChange | None
-    missing = ""
-    if isinstance(content, groups.VolumeGroupSnapshotContent):
-        if not isinstance(info, outcomes.GroupInfo):
-            raise TypeError(f"not an answer about a group: {info}")
-        missing = reports.missing(content, info)
-        change = reports.of_group(content, info, now)
-    else:
-        if not isinstance(info, outcomes.SnapshotInfo):
-            raise TypeError(f"not an answer about a snapshot: {info}")
-        change = reports.of_snapshot(content, info, now)
     if change is not None:
         wanted.append(intents.PublishStatus(telling.target(content, exact=True), change))
     unmark = calls.not_being_created(content)
     if unmark is not None:
         wanted.append(unmark)
-    if missing:
-        if change is not None:
-            reason = "SnapshotCreationFailed"
-            wanted.append(telling.warning(content, reason=reason, message=missing))
-        return intents.Decision(intents=tuple(wanted), failed=True, why=missing)
-    if info.ready:
+    if ready:
         return intents.Decision(intents=tuple(wanted))
     return intents.Decision(
         intents=tuple(wanted),
         again=backoff.poll_delay(view.polls, start=policy.poll_interval),
-        why="waits for the driver to make the snapshot ready",
+        why=f"waits for the driver to make the {calls.noun(content)} ready",
     )
+
+
+def _publish_group(
+    view: views.ContentView,
+    content: groups.VolumeGroupSnapshotContent,
+    info: outcomes.GroupInfo,
+    policy: views.DriverPolicy,
+    now: float,
+) -> intents.Decision:
+    """Write what the driver said of a group; one that is not whole has failed, and is told of."""
+    missing = reports.missing(content, info)
+    problem = f"Failed to create group snapshot: {missing}" if missing else ""
+    change = reports.of_group(content, info, now, problem=problem)
+    published = _publish(view, change, policy, ready=info.ready)
+    if not problem:
+        return published
+    failed = msgspec.structs.replace(published, again=None, failed=True, why=problem)
+    if change is None or change.error is msgspec.UNSET:
+        return failed
+    told = telling.warning(content, reason="SnapshotCreationFailed", message=problem)
+    return _then(failed, told)
 
 
 def _refused(view: views.ContentView, refusal: outcomes.Refusal, now: float) -> intents.Decision:
@@ -143,7 +176,7 @@ def _failed(
     content = view.content
     cutting = _is_cutting(content)
     reason = "SnapshotCreationFailed" if cutting else "SnapshotContentCheckandUpdateFailed"
-    what = "group snapshot" if content.family.named == "GroupSnapshot" else "snapshot"
+    what = calls.noun(content)
     prefix = f"Failed to create {what}" if cutting else f"Failed to check and update {what} content"
     told = f"{prefix}: {message}"
     said = content.error

@@ -9,8 +9,8 @@ there is none, so that nothing is left behind.
 from typing import assert_never
 
 from snapshotd import errors
-from snapshotd.decide import calls, intents, outcomes, telling, validation, views
-from snapshotd.model import groups, names, snapshots, times
+from snapshotd.decide import calls, intents, outcomes, reports, telling, views
+from snapshotd.model import groups, names, times
 
 _CREATING = (intents.CreateSnapshot, intents.CreateGroupSnapshot)
 _SKEW = 300.0  # seconds by which the storage's clock may be behind the API server's
@@ -46,26 +46,33 @@ def _touches_storage(content: groups.AnyContent) -> bool:
         return False
     if isinstance(content, groups.VolumeGroupSnapshotContent):
         return True
-    # A member is deleted on storage with its group, and never by itself.
+    # A member is deleted on storage with its group, and never by itself, whoever made its content.
     grouped = content.status is not None and content.status.volume_group_snapshot_handle
-    return not grouped and not validation.follows_group(content)
+    return not grouped and names.GROUP_HANDLE_ANNOTATION not in content.metadata.annotations
 
 
 def _ask(view: views.ContentView, policy: views.DriverPolicy) -> intents.Decision:
     content = view.content
     handle = content.handle or content.given_handle
-    if handle:
+    nameless = isinstance(content, groups.VolumeGroupSnapshotContent) and not content.member_handles
+    if handle and not nameless:
         return intents.Decision(intents=(calls.delete(content, handle),))
+    if content.given_handle:
+        return _failed(content, f"{_undone(content)}: {calls.no_members(content)}", backs_off=False)
     nothing_made = view.attempt in {outcomes.Attempt.NEVER, outcomes.Attempt.REFUSED}
-    if nothing_made and not content.being_created:
+    if nothing_made and not handle and not content.being_created:
         return _release(content)
+    return _ask_by_name(view, policy)
+
+
+def _ask_by_name(view: views.ContentView, policy: views.DriverPolicy) -> intents.Decision:
+    """Ask with the name alone, which is all the driver needs to find what a lost call made."""
+    lost = "which snapshots the group has" if view.content.handle else "what a lost call made"
     try:
-        # The name is all the driver needs to find what a lost call may have made.
-        return intents.Decision(
-            intents=(calls.create(view, policy),), why="asks the driver what a lost call made"
-        )
+        call = calls.create(view, policy)
     except errors.Invalid as error:
-        return _failed(content, str(error), backs_off=False)
+        return _failed(view.content, str(error), backs_off=False)
+    return intents.Decision(intents=(call,), why=f"asks the driver {lost}")
 
 
 def _conclude(
@@ -81,6 +88,8 @@ def _conclude(
             return _search(view, answer)
         case outcomes.NotSent():
             return _failed(content, f"Failed to get snapshot credentials: {answer.message}")
+        case outcomes.Refusal() if calls.names_too_few(view):
+            return _ask_by_name(view, policy)
         case outcomes.Refusal() if isinstance(view.call, _CREATING):
             return _refused(view, answer, policy)
         case outcomes.Refusal() if isinstance(view.call, intents.FindSnapshots):
@@ -99,16 +108,15 @@ def _note(
     Asked by its name again (after a release whose answer was lost), the driver would cut another
     for a content that is gone. And whether it is still to be deleted is decided as of then.
     """
-    change: intents.StatusChange
+    change: intents.StatusChange | None
     if isinstance(info, outcomes.SnapshotInfo):
         change = intents.ContentStatusChange(snapshot_handle=info.handle)
     else:
-        change = intents.GroupContentStatusChange(
-            volume_group_snapshot_handle=info.handle,
-            volume_snapshot_info_list=tuple(
-                groups.MemberInfo(volume_handle=each.source_volume, snapshot_handle=each.handle)
-                for each in info.members
-            ),
+        change = reports.of_found_group(content, info)
+    if change is None or content.handle not in {"", info.handle}:
+        return _failed(
+            content,
+            f"{_undone(content)}: the driver does not tell which snapshots {content.handle} has",
         )
     note = intents.PublishStatus(telling.target(content, exact=True), change)
     return intents.Decision(intents=(note,), again=0.0)
@@ -122,40 +130,40 @@ def _refused(
     A driver that fails every call, and never lost one, was asked once more now: enough. Where one
     may have been lost, and the driver can list, it is not taken at its word alone.
     """
+    if view.content.handle:  # there is a group, whose members we were not told of
+        return _failed(view.content, f"{_undone(view.content)}: {_words(refusal)}")
     if view.attempt in {outcomes.Attempt.REFUSED, outcomes.Attempt.DOUBTFUL}:
         return _release(view.content)
     if not outcomes.speaks_of_earlier_calls(refusal.code):
         return _in_doubt(view, refusal)
-    if policy.can_list and isinstance(view.content, snapshots.VolumeSnapshotContent):
+    if policy.can_list:
         why = "asks the driver which snapshots of the volume there are"
-        return intents.Decision(intents=(calls.find(view.content),), why=why)
+        return intents.Decision(intents=calls.find(view.content), why=why)
     return _release(view.content)
 
 
 def _in_doubt(view: views.ContentView, refusal: outcomes.Refusal) -> intents.Decision:
-    told = f"{refusal.code}: {refusal.message}"
-    return _failed(view.content, f"Failed to find out whether a snapshot was made: {told}")
+    return _failed(view.content, f"{_unknown(view.content)}: {_words(refusal)}")
 
 
 def _search(view: views.ContentView, found: outcomes.Found) -> intents.Decision:
     """Release a content unless a snapshot that nobody knows may be the one a lost call made."""
     content = view.content
-    volume = "".join(content.cut_from)
     began = content.metadata.creation_timestamp
     since = 0 if began is None else int((times.seconds(began) - _SKEW) * 1e9)
     strays = [
         each.handle
         for each in found.snapshots
         if each.handle not in view.handles
-        and each.source_volume in {"", volume}  # some drivers list whatever they have
+        and each.source_volume in {"", *content.cut_from}  # some drivers list whatever they have
         and (each.creation_time is None or each.creation_time >= since)
     ]
     if not strays:
         return _release(content)
     return _failed(
         content,
-        "Failed to find out whether a snapshot was made: the driver refuses the call, and has "
-        f"snapshots of volume {volume} that belong to no "
+        f"{_unknown(content)}: the driver refuses the call, and has "
+        f"snapshots of volume {', '.join(content.cut_from)} that belong to no "
         f"VolumeSnapshotContent: {', '.join(sorted(strays))}. Delete what is not needed on the "
         "storage system, or make a VolumeSnapshotContent for it",
     )
@@ -164,7 +172,19 @@ def _search(view: views.ContentView, found: outcomes.Found) -> intents.Decision:
 def _not_deleted(content: groups.AnyContent, refusal: outcomes.Refusal) -> intents.Decision:
     if refusal.code is outcomes.Code.NOT_FOUND:
         return _release(content)
-    return _failed(content, f"Failed to delete snapshot: {refusal.code}: {refusal.message}")
+    return _failed(content, f"{_undone(content)}: {_words(refusal)}")
+
+
+def _undone(content: groups.AnyContent) -> str:
+    return f"Failed to delete {calls.noun(content)}"
+
+
+def _unknown(content: groups.AnyContent) -> str:
+    return f"Failed to find out whether a {calls.noun(content)} was made"
+
+
+def _words(refusal: outcomes.Refusal) -> str:
+    return f"{refusal.code}: {refusal.message}"
 
 
 def _release(content: groups.AnyContent) -> intents.Decision:

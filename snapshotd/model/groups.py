@@ -204,10 +204,11 @@ class VolumeGroupSnapshotContent(meta.Model, frozen=True, gc=False):
 
     @property
     def member_handles(self) -> tuple[str, ...]:
-        """Return the handles of the members: what the driver said, else what was given."""
-        said = tuple(each.snapshot_handle for each in self.members if each.snapshot_handle)
-        given = self.spec.source.group_snapshot_handles
-        return said or (given.volume_snapshot_handles if given else ())
+        """Return the handles of the members: those that were given, and what the driver said."""
+        source = self.spec.source.group_snapshot_handles
+        given = source.volume_snapshot_handles if source else ()
+        said = (each.snapshot_handle for each in self.members if each.snapshot_handle)
+        return tuple(dict.fromkeys((*given, *said)))
 
 
 class VolumeGroupSnapshotClass(meta.Model, frozen=True, gc=False):
