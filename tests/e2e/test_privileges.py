@@ -27,14 +27,37 @@ kind: VolumeSnapshot
 metadata: {name: NAME}
 spec: {source: {persistentVolumeClaimName: source}, volumeSnapshotClassName: CLASS}
 """
+GROUP = """
+apiVersion: groupsnapshot.storage.k8s.io/v1
+kind: VolumeGroupSnapshot
+metadata: {name: NAME}
+spec: {source: {selector: {matchLabels: {app: db}}}, volumeGroupSnapshotClassName: CLASS}
+"""
+GIVEN_GROUP = """
+apiVersion: groupsnapshot.storage.k8s.io/v1
+kind: VolumeGroupSnapshot
+metadata: {name: three}
+spec: {source: {volumeGroupSnapshotContentName: three}}
+---
+apiVersion: groupsnapshot.storage.k8s.io/v1
+kind: VolumeGroupSnapshotContent
+metadata: {name: three}
+spec:
+  deletionPolicy: Delete
+  driver: hostpath.csi.k8s.io
+  source:
+    groupSnapshotHandles: {volumeGroupSnapshotHandle: nothing, volumeSnapshotHandles: [nothing]}
+  volumeGroupSnapshotRef: {name: three, namespace: default}
+"""
 # Granted for what one story cannot show: why is said beside each in config/rbac.
 RARE = {("patch", "events")}
+RARE_IN_CLUSTER = RARE | {("get", "volumesnapshots")}
 
 
-def needed(used: set[Use]) -> set[Use]:
+def needed(used: set[Use], rare: set[Use]) -> set[Use]:
     """Return what was used, and what is granted for what one story cannot show."""
     lists = {("list", resource) for verb, resource in used if verb == "watch"}
-    return used | RARE | lists
+    return used | rare | lists
 
 
 @pytest.fixture
@@ -107,16 +130,35 @@ spec:
     dev.kubectl("delete", "volumesnapshot", "three")
 
 
+def play_of_groups(dev: e2e.Dev) -> None:
+    """Play the same with groups: of a class that is not there, one that is cut, and a given one."""
+    dev.kubectl.apply(CLAIM.replace("{name: source}", "{name: grouped, labels: {app: db}}"))
+    dev.kubectl.apply(GROUP.replace("NAME", "one").replace("CLASS", "missing"))
+    dev.kubectl.wait("volumegroupsnapshot/one", "jsonpath={.status.error.message}")
+    dev.until(lambda: bool(dev.kubectl.reasons("one")), "nobody tells")
+    dev.kubectl("delete", "volumegroupsnapshot", "one")
+    dev.kubectl.apply(GROUP.replace("NAME", "two").replace("CLASS", "csi-hostpath-groupsnapclass"))
+    dev.kubectl.wait("volumegroupsnapshot/two", "jsonpath={.status.readyToUse}=true")
+    (member,) = dev.kubectl.members("two")
+    dev.kubectl("delete", "volumegroupsnapshot", "two")
+    dev.kubectl.wait(f"volumesnapshot/{member['metadata']['name']}", "delete")
+    dev.kubectl.apply(GIVEN_GROUP)
+    bound = "jsonpath={.status.boundVolumeGroupSnapshotContentName}"
+    dev.kubectl.wait("volumegroupsnapshot/three", bound)
+    dev.kubectl("delete", "volumegroupsnapshot", "three")
+
+
 def test_every_permission_is_used_and_no_other_is_missed(
     real: clusters.RealDev, plane: controlplane.ControlPlane
 ) -> None:
     play(real)
+    play_of_groups(real)
     assert real.stop() == 0  # the leases are given back
     found = used(plane)
     controller = granted("controller.yaml", "snapshotd-controller", "snapshotd-controller-lease")
-    assert needed(found["snapshot-controller"]) == controller
+    assert needed(found["snapshot-controller"], RARE_IN_CLUSTER) == controller
     sidecar = granted("sidecar.yaml", "snapshotd-sidecar", "snapshotd-sidecar-lease")
-    assert needed(found["csi-snapshotter"]) == sidecar
+    assert needed(found["csi-snapshotter"], RARE) == sidecar
 
 
 def test_one_snapshot_keeps_to_the_budget_on_a_real_server(

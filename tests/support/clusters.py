@@ -29,7 +29,16 @@ metadata:
   annotations: {snapshot.storage.kubernetes.io/is-default-class: "true"}
 driver: hostpath.csi.k8s.io
 deletionPolicy: Delete
+---
+apiVersion: groupsnapshot.storage.k8s.io/v1
+kind: VolumeGroupSnapshotClass
+metadata:
+  name: csi-hostpath-groupsnapclass
+  annotations: {groupsnapshot.storage.kubernetes.io/is-default-class: "true"}
+driver: hostpath.csi.k8s.io
+deletionPolicy: Delete
 """
+_GROUP_CRDS = "groupsnapshot.storage.k8s.io_volumegroupsnapshot*.yaml"
 
 
 class Unsuitable(Exception):
@@ -72,6 +81,10 @@ class RealDev(e2e.Dev):
         kubectl = self.kubectl
         if kubectl.run("get", "crd", "volumesnapshots.snapshot.storage.k8s.io").returncode != 0:
             kubectl("apply", "-k", str(CONFIG / "crd"))
+        for path in sorted((CONFIG / "crd").glob(_GROUP_CRDS)):
+            definition = path.stem.rpartition("_")[2] + ".groupsnapshot.storage.k8s.io"
+            if kubectl.run("get", "crd", definition).returncode != 0:
+                kubectl("apply", "-f", str(path))
         patience = f"--timeout={e2e.PATIENCE:g}s"
         kubectl("wait", "crd", "--all", "--for=condition=Established", patience)
         kubectl("apply", "-f", str(CONFIG / "rbac"))
@@ -164,7 +177,7 @@ def _is_held(lease: e2e.JsonObject) -> bool:
 
 def _ours(kubectl: e2e.Kubectl) -> Iterator[tuple[str, str]]:
     """Yield kind and name of what the test left that may have finalizers."""
-    for kind in ("volumesnapshots", "persistentvolumeclaims"):
+    for kind in ("volumegroupsnapshots", "volumesnapshots", "persistentvolumeclaims"):
         yield from ((kind, each["metadata"]["name"]) for each in kubectl.items(kind))
     for kind, field in _REFERENCES.items():
         for each in kubectl.items(kind):
@@ -190,4 +203,8 @@ def _sweep(kubectl: e2e.Kubectl) -> None:
         kubectl.run("delete", made, "-n", _SYSTEM, "--ignore-not-found", "--wait=false")
 
 
-_REFERENCES = {"volumesnapshotcontents": "volumeSnapshotRef", "persistentvolumes": "claimRef"}
+_REFERENCES = {
+    "volumegroupsnapshotcontents": "volumeGroupSnapshotRef",
+    "volumesnapshotcontents": "volumeSnapshotRef",
+    "persistentvolumes": "claimRef",
+}

@@ -83,6 +83,16 @@ class Kubectl:
         assert found is not None
         return found
 
+    def members(self, group: str) -> list[JsonObject]:
+        """Return the members of a group snapshot that owns them, by their claims' names."""
+        found = [
+            each
+            for each in self.items("volumesnapshot")
+            for owner in each["metadata"].get("ownerReferences", [])
+            if (owner["kind"], owner["name"]) == ("VolumeGroupSnapshot", group)
+        ]
+        return sorted(found, key=lambda each: each["spec"]["source"]["persistentVolumeClaimName"])
+
     def reasons(self, name: str) -> set[str]:
         events = self.items("events")
         return {each["reason"] for each in events if each["involvedObject"]["name"] == name}
