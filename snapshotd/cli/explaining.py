@@ -11,11 +11,14 @@ from snapshotd.telemetry import logging
 _EPILOG = """\
 what is asked about:
   NAME              a VolumeSnapshot            content/NAME    a VolumeSnapshotContent
-  claim/NAME        a PersistentVolumeClaim     group/NAME      a VolumeGroupSnapshot
+  claim/NAME        a PersistentVolumeClaim
+  group/NAME        a VolumeGroupSnapshot, and its members in short
+  groupcontent/NAME a VolumeGroupSnapshotContent
 
 examples:
   snapshotd explain my-snapshot                 why is it not ready? or not gone?
   snapshotd explain -n prod claim/data          who holds this claim?
+  snapshotd explain -n prod group/nightly       why is the group not ready? which member is not?
   snapshotd explain --all                       everything that is not settled
   snapshotd explain --all -o json | jq '.[].verdict'
 

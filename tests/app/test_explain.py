@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import explained
 import objects
 import pytest
 import situations
@@ -16,16 +17,31 @@ WAITING = {
     "the snapshot is to go while a claim is restored from it",
     "a claim is to go while it is cut from",
     "a member of a group is to go, and its group, too",
+    "the claims of a group are not protected yet",
+    "the driver has not answered for a group yet",
+    "the members are still to be made",
+    "a member is not ready yet",
+    "the group is to go while a claim is restored from a member",
+    "the group is to go, and its members are still to be asked for",
+    "a member waits for its group",
+    "a claim is to go while a group is cut from it",
 }
-FINE = {"all is well", "a content is kept by policy Retain"}
+FINE = {
+    "all is well",
+    "a content is kept by policy Retain",
+    "a group and all its members are ready",
+    "a group's content is kept by policy Retain",
+    "a member is ready, and its group is not",
+}
+EVERY = [*situations.SITUATIONS, *situations.GROUPS]
 
 
 def test_the_page_is_what_explain_says() -> None:
     assert PAGE.read_text() == situations.page(), "run: just docs"
 
 
-@pytest.mark.parametrize("situation", situations.SITUATIONS, ids=lambda each: each.told)
-def test_a_situation_says_who_must_act(situation: situations.Situation) -> None:
+@pytest.mark.parametrize("situation", EVERY, ids=lambda each: each.told)
+def test_a_situation_says_who_must_act(situation: explained.Situation) -> None:
     verdict = situation.report().verdict
     expected = (
         facts.State.WAITS
@@ -72,7 +88,7 @@ def test_the_text_ends_with_what_matters() -> None:
 
 
 def test_without_leases_nobody_is_said_to_be_dead() -> None:
-    unknown = situations.Situation(
+    unknown = explained.Situation(
         "nothing may be read",
         (situations.bound(), objects.content(), objects.class_()),
         at_work=None,

@@ -3,64 +3,28 @@
 Run as a program it prints the page `docs/how-to/explain.md`.
 """
 
-import dataclasses
-from collections.abc import Callable, Mapping
 from typing import Any
 
+import group_situations
 import objects
+from explained import (
+    ALIVE,
+    CLAIM,
+    CONTENT,
+    GOING,
+    LONG_AGO,
+    MARKED,
+    SIDECAR,
+    Situation,
+    lease,
+)
 
-from snapshotd.app.explain import facts, walk
-from snapshotd.model import keys, leases, meta, names, snapshots, volumes, wire
+from snapshotd.app.explain import facts
+from snapshotd.model import meta, names, snapshots
 
-SNAPSHOT = keys.Key(keys.Kind.VOLUME_SNAPSHOT, "ns", "snap")
-CONTENT = snapshots.content_key("snapcontent-uid-1")
-CLAIM = volumes.claim_key("ns", "claim")
-GOING = {"metadata__deletion_timestamp": "2025-12-31T23:00:00Z"}
-MARKED = {names.BEING_DELETED_ANNOTATION: names.MARK}
 BEGUN = {names.BEING_CREATED_ANNOTATION: names.MARK}
-SIDECAR = names.sidecar_lease(objects.DRIVER)
 UNCUT = objects.snapshot(metadata__creation_timestamp="2025-12-31T23:00:00Z")
 WHOLE = (objects.claim(), objects.volume(), objects.class_())
-
-
-def lease(name: str, renewed: str = "2025-12-31T23:59:55.000000Z") -> leases.Lease:
-    return leases.Lease(
-        meta.ObjectMeta(name=name, namespace="kube-system"),
-        leases.LeaseSpec("pod-1", 15, renew_time=renewed),
-    )
-
-
-ALIVE = {each: lease(each) for each in (names.CONTROLLER_LEASE, SIDECAR)}
-LONG_AGO = "2025-12-31T20:00:00.000000Z"
-
-
-@dataclasses.dataclass(frozen=True)
-class Situation:
-    """What is so, and what is asked about."""
-
-    told: str
-    held: tuple[wire.Object, ...]
-    subject: keys.Key = SNAPSHOT
-    at_work: Mapping[str, leases.Lease] | None = dataclasses.field(default_factory=lambda: ALIVE)
-    drivers: frozenset[str] | None = frozenset({objects.DRIVER})
-    events: tuple[facts.Told, ...] = ()
-
-    def known(self) -> facts.Facts:
-        known = facts.empty(objects.NOW)
-        for number, obj in enumerate(self.held, start=100):
-            known.cache.put(objects.changed(obj, metadata__resource_version=str(number)))
-        known.held, known.drivers = self.at_work, self.drivers
-        known.told = {CONTENT: self.events, self.subject: self.events}
-        return known
-
-    def report(self) -> facts.Report:
-        walks: dict[keys.Kind, Callable[[facts.Facts, keys.Key], facts.Report]] = {
-            keys.Kind.VOLUME_SNAPSHOT: walk.snapshot,
-            keys.Kind.VOLUME_SNAPSHOT_CONTENT: walk.content,
-            keys.Kind.CLAIM: walk.claim,
-            keys.Kind.VOLUME_GROUP_SNAPSHOT: walk.group,
-        }
-        return walks[self.subject.kind](self.known(), self.subject)
 
 
 def bound(**fields: Any) -> snapshots.VolumeSnapshot:
@@ -235,6 +199,8 @@ SITUATIONS = [
     ),
 ]
 
+GROUPS = group_situations.SITUATIONS
+
 _HEAD = """\
 # Why is my snapshot not ready?
 
@@ -245,6 +211,8 @@ controller to be running. It knows no rule of its own: it asks the controller's.
     snapshotd explain -n prod nightly           a VolumeSnapshot
     snapshotd explain content/snapcontent-...   a VolumeSnapshotContent
     snapshotd explain -n prod claim/data        who holds this claim?
+    snapshotd explain -n prod group/all         a VolumeGroupSnapshot, and its members in short
+    snapshotd explain groupcontent/groupsnap... a VolumeGroupSnapshotContent
     snapshotd explain --all                     everything that is not settled
     snapshotd explain --all -o json             the same for a program
 
@@ -253,14 +221,25 @@ when there is no such object, 1 when the cluster cannot be read.
 
 Each row is made by a test (`tests/support/situations.py`; `just docs` writes this page):
 
-| situation | answer | who | command |
-|---|---|---|---|
 """
+_GROUPS = """
+## Groups
+
+What is said of a group is what holds itself up; its members are told behind it, each in short. Of a
+member is told which group it belongs to, and while it waits, what that one waits for. Where the
+cluster has no group kinds, or you may not read them, the rest is explained as ever.
+
+"""
+_TABLE = """\
+| situation | answer | who | command |
+|---|---|---|---|"""
 
 
 def page() -> str:
     """Return the page."""
-    return _HEAD + "\n".join(map(_row, SITUATIONS)) + "\n"
+    return "\n".join(
+        (_HEAD + _TABLE, *map(_row, SITUATIONS), _GROUPS + _TABLE, *map(_row, GROUPS), "")
+    )
 
 
 def _row(situation: Situation) -> str:

@@ -14,6 +14,8 @@ _SHORT = {
     keys.Kind.VOLUME_SNAPSHOT_CONTENT: "volumesnapshotcontent",
     keys.Kind.VOLUME_SNAPSHOT_CLASS: "volumesnapshotclass",
     keys.Kind.VOLUME_GROUP_SNAPSHOT: "volumegroupsnapshot",
+    keys.Kind.VOLUME_GROUP_SNAPSHOT_CONTENT: "volumegroupsnapshotcontent",
+    keys.Kind.VOLUME_GROUP_SNAPSHOT_CLASS: "volumegroupsnapshotclass",
     keys.Kind.CLAIM: "pvc",
     keys.Kind.VOLUME: "pv",
 }

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 from snapshotd.app.explain import advice, facts
-from snapshotd.decide import creation, deletion, intents, views
+from snapshotd.decide import creation, deletion, intents, validation, views
 from snapshotd.model import groups, keys, names, snapshots
 
 _MOST_COMPLAINTS = 3
+_LONG = 300.0  # seconds after which nobody is expected to begin any more
+_GATE = "--feature-gates=CSIVolumeGroupSnapshot=false"
 _CLASSES = (snapshots.VolumeSnapshotClass, groups.VolumeGroupSnapshotClass)
 
 
@@ -24,6 +26,26 @@ def needs_the_controller(
             since=since,
         )
     return advice.waits(about, f"{told}{f' ({who} is at work)' if alive else ''}", since=since)
+
+
+def unserved(known: facts.Facts, found: groups.AnySnapshot, since: str) -> Iterator[facts.Finding]:
+    """Say of a group that waits for long for a controller at work: that one may serve no groups.
+
+    The flags of a process cannot be read; that it left the group alone can be seen.
+    """
+    alive, who = _holder(known, names.CONTROLLER_LEASE)
+    long = known.age(since) > _LONG
+    if not isinstance(found, groups.VolumeGroupSnapshot) or alive is False or not long:
+        return
+    told = f"nobody began with it for long: a controller may serve no groups ({_GATE})"
+    if alive is None:
+        yield advice.unknown(found.key, told)
+        return
+    told = (
+        f"nobody began with it for long, though {who} is at work: it may serve no groups ({_GATE})"
+    )
+    command = "kubectl get pods -A -o yaml | grep feature-gates"
+    yield advice.problem(found.key, told, who=advice.OPERATOR, command=command, since=since)
 
 
 def registered(known: facts.Facts, driver: str) -> Iterator[facts.Finding]:
@@ -92,7 +114,8 @@ def _failed(
     )
     decision = creation.decide(_view(known, content), _policy(content), known.now)
     who = advice.DRIVER
-    if not any(isinstance(each, intents.DriverCall) for each in decision.intents):
+    called = any(isinstance(each, intents.DriverCall) for each in decision.intents)
+    if not called and not validation.follows_group(content):
         who = advice.ADMINISTRATOR  # no call would be made: it is ours to refuse
     command = advice.kubectl("describe", content.key)
     return advice.problem(content.key, told, who=who, command=command, since=error.time or "")
@@ -102,13 +125,28 @@ def _uncut(known: facts.Facts, content: groups.AnyContent) -> facts.Finding:
     decision = creation.decide(_view(known, content), _policy(content), known.now)
     since = content.metadata.creation_timestamp or ""
     if any(isinstance(each, intents.DriverCall) for each in decision.intents):
-        return advice.waits(content.key, "waits for the driver's first answer", since=since)
+        return _unanswered(known, content, since)
     if any(isinstance(each, intents.Announce) for each in decision.intents):
         command = advice.kubectl("describe", content.key)
         return advice.problem(
             content.key, decision.why, who=advice.ADMINISTRATOR, command=command, since=since
         )
     return advice.waits(content.key, decision.why or "waits for its sidecar", since=since)
+
+
+def _unanswered(known: facts.Facts, content: groups.AnyContent, since: str) -> facts.Finding:
+    """Say that a driver was, or is to be, called; a sidecar that may not serve groups is told."""
+    alive, who = _holder(known, names.sidecar_lease(content.spec.driver))
+    group = isinstance(content, groups.VolumeGroupSnapshotContent)
+    untouched = content.status is None and not content.being_created
+    if group and untouched and alive and known.age(since) > _LONG:
+        told = (
+            f"nobody began with it for long, though the sidecar {who} is at work: it may serve no "
+            f"groups ({_GATE})"
+        )
+        command = "kubectl get pods -A -o yaml | grep feature-gates"
+        return advice.problem(content.key, told, who=advice.DRIVER, command=command, since=since)
+    return advice.waits(content.key, "waits for the driver's first answer", since=since)
 
 
 def _deletion(known: facts.Facts, content: groups.AnyContent) -> facts.Finding:

@@ -5,7 +5,8 @@ from typing import Final
 
 from snapshotd import errors, settings
 from snapshotd.app.explain import facts, reading, show, walk
-from snapshotd.model import keys, snapshots
+from snapshotd.kube import resources
+from snapshotd.model import keys
 from snapshotd.runtime import clock, supervisor
 
 NOT_THERE: Final = 2
@@ -23,6 +24,7 @@ _SUBJECTS: Final[dict[str, tuple[keys.Kind, _Walk]]] = {
     "content": (keys.Kind.VOLUME_SNAPSHOT_CONTENT, walk.content),
     "claim": (keys.Kind.CLAIM, walk.claim),
     "group": (keys.Kind.VOLUME_GROUP_SNAPSHOT, walk.group),
+    "groupcontent": (keys.Kind.VOLUME_GROUP_SNAPSHOT_CONTENT, walk.content),
 }
 # As kubectl spells and shortens them
 _SPELLINGS: Final = {
@@ -35,7 +37,11 @@ _SPELLINGS: Final = {
     "persistentvolumeclaim": "claim",
     "pvc": "claim",
     "volumegroupsnapshot": "group",
+    "volumegroupsnapshots": "group",
     "vgs": "group",
+    "volumegroupsnapshotcontent": "groupcontent",
+    "volumegroupsnapshotcontents": "groupcontent",
+    "vgsc": "groupcontent",
 }
 
 
@@ -74,6 +80,6 @@ def _asked(subject: str, namespace: str) -> tuple[keys.Key, _Walk]:
             f"{', '.join(_SUBJECTS)}"
         )
     what, explain = _SUBJECTS[kind]
-    if what is keys.Kind.VOLUME_SNAPSHOT_CONTENT:
-        return snapshots.content_key(name), explain
+    if not resources.of(what).namespaced:
+        return keys.Key(what, "", name), explain
     return keys.Key(what, namespace or "default", name), explain

@@ -34,14 +34,21 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What was found about one object, in the order in which things happen."""
+    """What was found about one object, in the order in which things happen.
+
+    `members`: of a group, in short how each of its snapshots is.
+    """
 
     subject: str
     findings: tuple[Finding, ...]
+    members: tuple[Finding, ...] = ()
 
     @property
     def verdict(self) -> Finding:
-        """Return what decides: the first problem, else the first wait, else the last thing."""
+        """Return what decides: the first problem, else the first wait, else the last thing.
+
+        The members decide nothing: what of theirs holds their group up, its own findings tell.
+        """
         for state in (State.PROBLEM, State.WAITS, State.UNKNOWN):
             for finding in self.findings:
                 if finding.state is state:
@@ -63,7 +70,8 @@ class Facts(msgspec.Struct):
     """What was read; None where it may not be, or could not be, read.
 
     `drivers`: the CSIDriver objects' names. `held`: every Lease of interest by its name. `told`:
-    Events by object, newest last. `now`: seconds since the epoch, by the reader's clock.
+    Events by object, newest last. `unread`: why a kind could not be read. `now`: seconds since the
+    epoch, by the reader's clock.
     """
 
     cache: caches.Store[wire.Object]
@@ -71,7 +79,15 @@ class Facts(msgspec.Struct):
     drivers: frozenset[str] | None = None
     held: Mapping[str, leases.Lease] | None = None
     told: dict[keys.Key, tuple[Told, ...]] = {}
+    unread: dict[keys.Kind, str] = {}
     nodes: bool = False
+
+    def age(self, since: str) -> float:
+        """Return the seconds since then, 0 where that cannot be told."""
+        try:
+            return max(0.0, self.now - times.seconds(since))
+        except ValueError:
+            return 0.0
 
     def warnings(self, key: keys.Key) -> tuple[Told, ...]:
         """Return what was complained of about an object, newest last."""

@@ -8,7 +8,10 @@ from snapshotd.decide import intents, protection, release, views
 from snapshotd.model import groups, keys, names, volumes
 
 _POLICY = views.ClusterPolicy()
-_OURS = "snapshot.storage.kubernetes.io/"
+_OURS = tuple(
+    each.partition("/")[0] + "/"
+    for each in (names.CONTENT_FINALIZER, names.GROUP_CONTENT_FINALIZER)
+)
 
 
 def of_snapshot(known: facts.Facts, found: groups.AnySnapshot) -> Iterator[facts.Finding]:
@@ -26,6 +29,8 @@ def of_snapshot(known: facts.Facts, found: groups.AnySnapshot) -> Iterator[facts
     elif any(isinstance(each, intents.Write) for each in decision.intents):
         told = "is to be let go by the controller"
         yield beside.needs_the_controller(known, key, told, since)
+        if content is None or not content.deletion_meant:
+            yield from beside.unserved(known, found, since)
     elif view.group is not None:
         going = advice.kubectl("get", view.group.key)
         yield advice.waits(key, decision.why, since=since, command=going)
@@ -45,7 +50,7 @@ def of_claim(known: facts.Facts, found: volumes.PersistentVolumeClaim) -> Iterat
         told = "is to be let go" if protected else "is to be protected"
         yield beside.needs_the_controller(known, key, f"{told} by the controller")
     elif protected:
-        waiting = ", ".join(use.snapshot.metadata.name for use in view.uses)
+        waiting = ", ".join(_named(use.snapshot) for use in view.uses)
         told = f"is protected as long as a snapshot is being cut from it: {waiting}"
         since = found.metadata.deletion_timestamp or ""
         going = advice.kubectl("get", view.uses[0].snapshot.key) if view.uses else ""
@@ -70,15 +75,21 @@ def without_owner(content: groups.AnyContent, owner: keys.Key) -> facts.Finding:
         return advice.fine(content.key, told)
     if content.deletion_meant:
         return advice.waits(content.key, f"goes, as {owner} has gone")
-    told = (
-        f"refers to {owner}, which does not exist; it is kept, since nobody said that its data "
-        "may go"
+    return _kept(content, f"refers to {owner}, which does not exist")
+
+
+def beside_another(content: groups.AnyContent, other: str) -> facts.Finding:
+    """Explain a content whose VolumeSnapshot is there, and has another one."""
+    owner = content.family.snapshot_kind
+    return _kept(content, f"refers to a {owner} that has another content, {other}")
+
+
+def _kept(content: groups.AnyContent, why: str) -> facts.Finding:
+    told = f"{why}; it is kept, since nobody said that its data may go"
+    marked = advice.kubectl(
+        "annotate", content.key, f" {content.family.being_deleted}={names.MARK}"
     )
-    mark = f"{names.BEING_DELETED_ANNOTATION}={names.MARK}"
-    command = (
-        f"if its data may go: kubectl annotate volumesnapshotcontent {content.metadata.name} {mark}"
-        f" && {advice.kubectl('delete', content.key)}"
-    )
+    command = f"if its data may go: {marked} && {advice.kubectl('delete', content.key)}"
     return advice.problem(content.key, told, who=advice.ADMINISTRATOR, command=command)
 
 
@@ -90,6 +101,11 @@ def _held(known: facts.Facts, found: groups.AnySnapshot, message: str) -> facts.
         return advice.problem(found.key, message, who=advice.USER, command=command, since=since)
     command = f"kubectl get pvc -n {found.metadata.namespace}"
     return advice.waits(found.key, message, since=since, command=command)
+
+
+def _named(user: groups.AnySnapshot) -> str:
+    name = user.metadata.name
+    return f"group {name}" if isinstance(user, groups.VolumeGroupSnapshot) else name
 
 
 def _others(key: keys.Key, finalizers: tuple[str, ...]) -> Iterator[facts.Finding]:

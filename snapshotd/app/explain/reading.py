@@ -11,13 +11,26 @@ import msgspec
 from snapshotd import errors
 from snapshotd.actors import looking
 from snapshotd.app.explain import facts
-from snapshotd.decide import publishing, routing, views
+from snapshotd.decide import publishing, routing, validation, views
 from snapshotd.kube import connection, resources
-from snapshotd.model import groups, keys, leases, meta, names, snapshots, volumes, wire
+from snapshotd.model import (
+    families,
+    groups,
+    keys,
+    leases,
+    meta,
+    names,
+    snapshots,
+    volumes,
+    wire,
+)
 from snapshotd.runtime import clock
 from snapshotd.telemetry import metrics
 
 _PAGE: Final = "500"  # objects
+_SNAPSHOTS: Final = (snapshots.VolumeSnapshot, groups.VolumeGroupSnapshot)
+_CONTENTS: Final = (snapshots.VolumeSnapshotContent, groups.VolumeGroupSnapshotContent)
+_CLASSES: Final = (snapshots.VolumeSnapshotClass, groups.VolumeGroupSnapshotClass)
 _EVERYWHERE: Final = ""
 _DRIVERS: Final = "/apis/storage.k8s.io/v1/csidrivers"
 
@@ -46,14 +59,17 @@ class Reader:
     async def about(self, key: keys.Key) -> None:
         """Read all that bears on one object."""
         namespace = key.namespace
-        if key.kind is keys.Kind.VOLUME_SNAPSHOT_CONTENT:
+        if not namespace:
             await self._events("default", f"involvedObject.name={key.name}")
             content = await self._one(key)
-            if isinstance(content, snapshots.VolumeSnapshotContent):
+            if isinstance(content, _CONTENTS):
                 namespace = content.ref.namespace
         if namespace:
             await self._namespace(namespace)
         await self._classes()
+        claim = self.known.cache.find(volumes.PersistentVolumeClaim, key)
+        if claim is not None and claim.spec.volume_name:
+            await self._one(volumes.volume_key(claim.spec.volume_name))
         for snapshot in self._concerned(key):
             await self._around(snapshot)
         await self._others()
@@ -79,23 +95,29 @@ class Reader:
         await self._optional(keys.Kind.VOLUME_GROUP_SNAPSHOT_CLASS, _EVERYWHERE)
 
     def _concerned(self, key: keys.Key) -> list[groups.AnySnapshot]:
-        """Return the snapshots whose contents and volumes are looked at, too."""
-        own = self.known.cache.find(groups.VolumeGroupSnapshot, key)
-        every = self.known.cache.of_kind(keys.Kind.VOLUME_SNAPSHOT)
-        found = [each for each in every if isinstance(each, snapshots.VolumeSnapshot)]
-        if key.kind is keys.Kind.VOLUME_SNAPSHOT:
-            return [each for each in found if each.key == key]
-        if key.kind is keys.Kind.CLAIM:
-            wanted = key.name
-            return [
-                each
-                for each in found
-                if each.spec.source.persistent_volume_claim_name == wanted and not each.ready
-            ]
-        if key.kind is keys.Kind.VOLUME_GROUP_SNAPSHOT:
-            members = [each for each in found if routing.group_of(each) == key]
-            return [*([] if own is None else [own]), *members]
-        return []
+        """Return the snapshots and groups whose contents and volumes are looked at, too."""
+        cache = self.known.cache
+        match cache.get(key):
+            case snapshots.VolumeSnapshot() as one:
+                return self._with_its_group(one)
+            case snapshots.VolumeSnapshotContent() as content if validation.follows_group(content):
+                owner = keys.Key(keys.Kind.VOLUME_SNAPSHOT, content.ref.namespace, content.ref.name)
+                member = cache.find(snapshots.VolumeSnapshot, owner)
+                return [] if member is None else self._with_its_group(member)
+            case volumes.PersistentVolumeClaim():
+                users: list[wire.Object] = cache.by_index(routing.SNAPSHOTS_BY_CLAIM, key)
+                users += cache.by_index(routing.GROUPS_BY_NAMESPACE, key.namespace)
+                return [each for each in users if isinstance(each, _SNAPSHOTS)]
+            case groups.VolumeGroupSnapshot() as group:
+                members = cache.by_index(routing.MEMBERS_BY_GROUP, key)
+                return [group, *(each for each in members if isinstance(each, _SNAPSHOTS))]
+            case _:
+                return []
+
+    def _with_its_group(self, one: snapshots.VolumeSnapshot) -> list[groups.AnySnapshot]:
+        key = routing.group_of(one)
+        group = self.known.cache.find(groups.VolumeGroupSnapshot, key) if key else None
+        return [one] if group is None else [one, group]
 
     async def _around(self, snapshot: groups.AnySnapshot) -> None:
         """Read a snapshot's content and volume, and what was told about both."""
@@ -126,15 +148,13 @@ class Reader:
         self.known.drivers = await self._registered()
 
     def _drivers(self) -> Iterable[str]:
-        for obj in self.known.cache.of_kind(keys.Kind.VOLUME_SNAPSHOT_CONTENT):
-            if isinstance(obj, snapshots.VolumeSnapshotContent):
-                yield obj.spec.driver
-        for obj in self.known.cache.of_kind(keys.Kind.VOLUME_SNAPSHOT_CLASS):
-            if isinstance(obj, snapshots.VolumeSnapshotClass):
-                yield obj.driver
-        for obj in self.known.cache.of_kind(keys.Kind.VOLUME_GROUP_SNAPSHOT_CONTENT):
-            if isinstance(obj, groups.VolumeGroupSnapshotContent):
-                yield obj.spec.driver
+        for family in (families.SINGLE, families.GROUP):
+            for obj in self.known.cache.of_kind(family.content_kind):
+                if isinstance(obj, _CONTENTS):
+                    yield obj.spec.driver
+            for obj in self.known.cache.of_kind(family.class_kind):
+                if isinstance(obj, _CLASSES):
+                    yield obj.driver
 
     async def _registered(self) -> frozenset[str] | None:
         try:
@@ -178,10 +198,14 @@ class Reader:
         return obj
 
     async def _optional(self, kind: keys.Kind, namespace: str) -> None:
+        """Read what not every server has, and not everybody may read."""
         try:
             await self._list(kind, namespace)
-        except (errors.Gone, errors.Refused):
-            return  # not every server has it, and not everybody may read it
+        except errors.Gone:
+            kinds = resources.of(kind).plural
+            self.known.unread[kind] = f"this API server does not serve {kinds}"
+        except errors.Refused as error:
+            self.known.unread[kind] = str(error)
 
     async def _list(self, kind: keys.Kind, namespace: str = _EVERYWHERE) -> None:
         async for obj in self._pages(kind, namespace):

@@ -31,7 +31,7 @@ def json(reports: Sequence[facts.Report]) -> str:
             "subject": each.subject,
             "state": each.verdict.state,
             "verdict": each.verdict,
-            "findings": each.findings,
+            "findings": (*each.findings, *each.members),
         }
         for each in reports
     ]
@@ -41,6 +41,10 @@ def json(reports: Sequence[facts.Report]) -> str:
 def _report(report: facts.Report) -> str:
     lines = [report.subject]
     for finding in report.findings:
+        lines += _finding(finding)
+    if report.members:
+        lines.append("  Its members:")
+    for finding in report.members:
         lines += _finding(finding)
     verdict = report.verdict
     if verdict.state is not facts.State.OK:

@@ -6,14 +6,28 @@ says what that answers. Nothing here reads the cluster.
 
 from collections.abc import Iterator
 
+import msgspec
+
 from snapshotd import errors
 from snapshotd.actors import looking
 from snapshotd.app.explain import advice, beside, facts, leaving
-from snapshotd.decide import binding, drafts, intents, publishing, routing, validation, views
-from snapshotd.model import groups, keys, names, snapshots, volumes
+from snapshotd.decide import (
+    binding,
+    drafts,
+    intents,
+    members,
+    publishing,
+    routing,
+    selection,
+    validation,
+    views,
+)
+from snapshotd.model import families, groups, keys, names, snapshots, volumes
 
 _POLICY = views.ClusterPolicy()
+_SINGLE, _GROUP = families.SINGLE, families.GROUP
 _SNAPSHOTS = (snapshots.VolumeSnapshot, groups.VolumeGroupSnapshot)
+_CONTENTS = (snapshots.VolumeSnapshotContent, groups.VolumeGroupSnapshotContent)
 
 
 class NotThere(errors.Gone):
@@ -25,15 +39,14 @@ def snapshot(known: facts.Facts, key: keys.Key) -> facts.Report:
     found = known.cache.find(snapshots.VolumeSnapshot, key)
     if found is None:
         raise NotThere(_not_there(known, key))
-    if found.metadata.deleting:
-        return facts.Report(str(key), tuple(leaving.of_snapshot(known, found)))
-    return facts.Report(str(key), tuple(_of_snapshot(known, found)))
+    own = tuple(_own(known, found))
+    return facts.Report(str(key), (*own, *_of_its_group(known, found)))
 
 
 def content(known: facts.Facts, key: keys.Key) -> facts.Report:
-    """Explain a VolumeSnapshotContent; raises `NotThere`."""
-    found = known.cache.find(snapshots.VolumeSnapshotContent, key)
-    if found is None:
+    """Explain a content, of a snapshot or a group; raises `NotThere`."""
+    found = known.cache.get(key)
+    if not isinstance(found, _CONTENTS):
         raise NotThere(_not_there(known, key))
     return facts.Report(str(key), tuple(_of_content(known, found)))
 
@@ -51,28 +64,55 @@ def group(known: facts.Facts, key: keys.Key) -> facts.Report:
     found = known.cache.find(groups.VolumeGroupSnapshot, key)
     if found is None:
         raise NotThere(_not_there(known, key))
-    members = known.cache.by_index(routing.MEMBERS_BY_GROUP, key)
-    findings = [
-        _in_short(known, each) for each in members if isinstance(each, snapshots.VolumeSnapshot)
+    owned = known.cache.by_index(routing.MEMBERS_BY_GROUP, key)
+    in_short = [
+        _in_short(known, each) for each in owned if isinstance(each, snapshots.VolumeSnapshot)
     ]
-    own = leaving.of_snapshot if found.metadata.deleting else _of_snapshot
-    return facts.Report(str(key), (*findings, *own(known, found)))
+    return facts.Report(str(key), tuple(_own(known, found)), tuple(in_short))
 
 
 def unsettled(known: facts.Facts) -> Iterator[facts.Report]:
-    """Explain everything that is neither ready nor quietly kept."""
-    for each in known.cache.of_kind(keys.Kind.VOLUME_SNAPSHOT):
-        report = snapshot(known, each.key)
-        if report.verdict.state is not facts.State.OK:
-            yield report
-    for found in known.cache.of_kind(keys.Kind.VOLUME_SNAPSHOT_CONTENT):
-        if isinstance(found, snapshots.VolumeSnapshotContent) and _is_alone(known, found):
-            yield content(known, found.key)
+    """Explain everything that is neither ready nor quietly kept: groups first, then the rest."""
+    reports = [group(known, each.key) for each in known.cache.of_kind(_GROUP.snapshot_kind)]
+    reports += [snapshot(known, each.key) for each in known.cache.of_kind(_SINGLE.snapshot_kind)]
+    for kind in (_GROUP.content_kind, _SINGLE.content_kind):
+        for found in known.cache.of_kind(kind):
+            if isinstance(found, _CONTENTS) and _is_alone(known, found):
+                reports.append(content(known, found.key))
+    yield from (each for each in reports if each.verdict.state is not facts.State.OK)
+
+
+def _own(known: facts.Facts, found: groups.AnySnapshot) -> Iterator[facts.Finding]:
+    """Explain a snapshot, or group, by itself: without what becomes of its members, or group."""
+    explain = leaving.of_snapshot if found.metadata.deleting else _of_snapshot
+    yield from explain(known, found)
 
 
 def _in_short(known: facts.Facts, member: snapshots.VolumeSnapshot) -> facts.Finding:
-    verdict = snapshot(known, member.key).verdict
+    verdict = facts.Report("", tuple(_own(known, member))).verdict
     return facts.Finding(verdict.state, str(member.key), verdict.told, since=verdict.since)
+
+
+def _of_its_group(known: facts.Facts, member: snapshots.VolumeSnapshot) -> Iterator[facts.Finding]:
+    """Name the group that a snapshot is a member of; while it waits, or goes, how that one is."""
+    key = routing.group_of(member)
+    if key is None:
+        return
+    found = looking.Eyes(known.cache, _POLICY).homes.group_of(member)
+    waits = member.metadata.deleting or not member.ready
+    if found is not None:
+        yield advice.note(key, "is the group snapshot that it is a member of")
+        verdict = facts.Report("", tuple(_own(known, found))).verdict
+        if waits and verdict.state is not facts.State.OK:
+            yield verdict
+    elif key.kind in known.unread:
+        yield advice.unknown(key, f"is its group snapshot; {known.unread[key.kind]}")
+    elif waits and not member.metadata.deleting and not member.bound_content:
+        told = "is its group snapshot, and is not there: nobody gives it a content any more"
+        command = advice.kubectl("delete", member.key)
+        yield advice.problem(key, told, who=advice.USER, command=command)
+    else:
+        yield advice.note(key, "was its group snapshot, and is gone")
 
 
 def _of_snapshot(known: facts.Facts, found: groups.AnySnapshot) -> Iterator[facts.Finding]:
@@ -89,23 +129,20 @@ def _of_snapshot(known: facts.Facts, found: groups.AnySnapshot) -> Iterator[fact
         yield from _belongs(found, bound)
         yield from beside.the_driver(known, bound)
     view = eyes.binding(found, content_absent=True)
-    yield _next_step(known, found, binding.decide(view, _POLICY, known.now))
+    yield _next_step(known, view, binding.decide(view, _POLICY, known.now))
+    if found.status is None and names.GROUP_BOUND_FINALIZER not in found.metadata.finalizers:
+        yield from beside.unserved(known, found, found.metadata.creation_timestamp or "")
     if not found.ready:
         yield from beside.complaints(known, key)
 
 
 def _source(known: facts.Facts, view: views.BindingView) -> Iterator[facts.Finding]:
     """Look at what a dynamic snapshot's content is made of: claim, volume, class."""
-    namespace = view.snapshot.metadata.namespace
-    key = ", ".join(str(volumes.claim_key(namespace, each.name)) for each in view.sources)
-    try:
-        found = binding.sources_of(view)
-    except errors.Invalid as error:
-        wanted = view.sources[0].name if len(view.sources) == 1 else ""
-        command = advice.kubectl("describe", volumes.claim_key(namespace, wanted)) if wanted else ""
-        about = key or view.snapshot.key
-        yield advice.problem(about, str(error), who=advice.USER, command=command)
+    unfit = tuple(_unfit(view))
+    if unfit:
+        yield from unfit
         return  # without it nothing can be said of the class, but for what the rule says below
+    found = binding.sources_of(view)
     for claim_, volume in found:
         yield advice.fine(claim_.key, f"is bound to {volume.key}")
         if volume.spec.csi is None:
@@ -132,6 +169,29 @@ def _source(known: facts.Facts, view: views.BindingView) -> Iterator[facts.Findi
         yield (advice.fine if protected else advice.waits)(claim_.key, told)
 
 
+def _unfit(view: views.BindingView) -> Iterator[facts.Finding]:
+    """Yield what is wrong with each claim to cut from, or with what selects them."""
+    found, namespace = view.snapshot, view.snapshot.metadata.namespace
+    if isinstance(found, groups.VolumeGroupSnapshot) and not view.sources:
+        unreadable = selection.problem(found.spec.source.selector or groups.LabelSelector())
+        command = (
+            advice.kubectl("delete", found.key)  # a selector cannot be changed
+            if unreadable
+            else f"kubectl -n {namespace} get pvc --show-labels"
+        )
+        try:
+            binding.sources_of(view)
+        except errors.Invalid as error:
+            yield advice.problem(found.key, str(error), who=advice.USER, command=command)
+    for each in view.sources:
+        try:
+            binding.sources_of(msgspec.structs.replace(view, sources=(each,)))
+        except errors.Invalid as error:
+            key = volumes.claim_key(namespace, each.name)
+            command = advice.kubectl("describe", key)
+            yield advice.problem(key, str(error), who=advice.USER, command=command)
+
+
 def _is_given(found: groups.AnySnapshot) -> bool:
     return bool(found.given_content) or validation.is_member(found)
 
@@ -147,17 +207,18 @@ def _belongs(found: groups.AnySnapshot, bound: groups.AnyContent) -> Iterator[fa
 
 
 def _next_step(
-    known: facts.Facts, found: groups.AnySnapshot, decision: intents.Decision
+    known: facts.Facts, view: views.BindingView, decision: intents.Decision
 ) -> facts.Finding:
     """Say what binding would do now, and why: the rule's own answer."""
+    found = view.snapshot
     since = (found.error.time if found.error else None) or found.metadata.creation_timestamp or ""
     deeds = [each for each in decision.intents if isinstance(each, intents.Write)]
     tells = any(isinstance(each, intents.PublishStatus) for each in deeds)
-    if decision.why and (tells or not deeds) and not _is_wait(decision.why):
-        command = advice.kubectl("describe", found.key)
-        return advice.problem(
-            found.key, decision.why, who=_who(found), command=command, since=since
-        )
+    if any(isinstance(each, intents.Wake) for each in decision.intents):
+        return beside.needs_the_controller(known, found.key, decision.why, since)
+    if decision.why and (tells or not deeds) and not _is_wait(view, decision.why):
+        who, command = _who(known, view)
+        return advice.problem(found.key, decision.why, who=who, command=command, since=since)
     if deeds and not decision.why:
         told = f"the controller has something to do: {_named(deeds)}"
         return beside.needs_the_controller(known, found.key, told, since)
@@ -178,12 +239,18 @@ def _of_content(known: facts.Facts, found: groups.AnyContent) -> Iterator[facts.
     owner = keys.Key(found.family.snapshot_kind, ref.namespace, ref.name)
     holder = known.cache.get(owner)
     if isinstance(holder, _SNAPSHOTS) and validation.points_back(found, holder):
-        yield advice.fine(owner, "has it")
+        bound = publishing.bound_name(holder)
+        has_it = bound == found.metadata.name
+        yield advice.fine(owner, "has it") if has_it else leaving.beside_another(found, bound)
     elif not ref.uid:
         yield advice.waits(owner, "is not bound to it yet", command=advice.kubectl("get", owner))
+    elif owner.kind in known.unread:
+        yield advice.unknown(owner, known.unread[owner.kind])
     else:
         yield leaving.without_owner(found, owner)
     yield from beside.the_driver(known, found)
+    if validation.follows_group(found) and isinstance(holder, snapshots.VolumeSnapshot):
+        yield from _of_its_group(known, holder)
     yield from beside.complaints(known, found.key)
 
 
@@ -196,13 +263,24 @@ def _is_alone(known: facts.Facts, found: groups.AnyContent) -> bool:
     return publishing.bound_name(owner) != found.metadata.name
 
 
-def _is_wait(why: str) -> bool:
-    return why.startswith(("waits for", "is cut", "asks"))
+def _is_wait(view: views.BindingView, why: str) -> bool:
+    for_members = why == members.unready(view) and not members.failed(view)
+    return for_members or why.startswith(("waits for", "is cut", "asks"))
 
 
-def _who(found: groups.AnySnapshot) -> str:
-    """Say who mends what a snapshot waits for: contents made by hand are an administrator's."""
-    return advice.ADMINISTRATOR if found.given_content else advice.USER
+def _who(known: facts.Facts, view: views.BindingView) -> tuple[str, str]:
+    """Say who mends what a snapshot waits for, and how to see more of it.
+
+    Contents made by hand are an administrator's, and what ails a member is that one's.
+    """
+    found = view.snapshot
+    for each in view.members:
+        if each.snapshot is not None and each.snapshot.error and not each.snapshot.ready:
+            verdict = facts.Report("", tuple(_own(known, each.snapshot))).verdict
+            command = verdict.command or advice.kubectl("describe", each.snapshot.key)
+            return verdict.who or advice.USER, command
+    who = advice.ADMINISTRATOR if found.given_content else advice.USER
+    return who, advice.kubectl("describe", found.key)
 
 
 def _cut_at(found: groups.AnySnapshot) -> str:
@@ -217,4 +295,6 @@ def _not_there(known: facts.Facts, key: keys.Key) -> str:
     others = [each.key for each in known.cache.of_kind(key.kind) if each.key.name == key.name]
     if others:
         return f"there is no {key}; there is {others[0]}: name its namespace with -n"
+    if key.kind in known.unread:
+        return f"{key} cannot be read: {known.unread[key.kind]}"
     return f"there is no {key}"
