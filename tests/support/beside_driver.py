@@ -6,10 +6,11 @@ test moves it; a key that asked for a later look gets it when the test says so.
 
 import dataclasses
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import anyio
 import anyio.lowlevel
+import keeping_groups
 import msgspec
 import objects
 import scripted_driver
@@ -19,14 +20,16 @@ from snapshotd import errors
 from snapshotd.actors import lanes, ports, roles
 from snapshotd.csi import connection
 from snapshotd.csi import driver as drivers
+from snapshotd.csi import groups as group_drivers
 from snapshotd.decide import intents, outcomes, views
-from snapshotd.model import keys, meta, names, secrets, snapshots, wire
+from snapshotd.model import groups, keys, meta, names, secrets, snapshots, wire
 from snapshotd.runtime import failures
 from snapshotd.runtime import store as caches
 
-T = TypeVar("T")
+T = TypeVar("T", snapshots.VolumeSnapshotContent, groups.VolumeGroupSnapshotContent)
 
 CONTENT = snapshots.content_key("snapcontent-uid-1")
+GROUP = groups.group_content_key("groupsnapcontent-uid-7")
 MOST_LOOKS = 50
 
 
@@ -181,8 +184,15 @@ class Look:
     failure: Exception | None = None
 
 
-class Story:
-    """The API, the driver, and the sidecar between them, which may be started anew."""
+class Beside(Generic[T]):
+    """The API, the driver, and the sidecar between them, which may be started anew.
+
+    A story is about one content, of `type_` and under the key `about`.
+    """
+
+    kinds: tuple[keys.Kind, ...] = (*roles.Storage.kinds, *roles.Storage.group_kinds)
+    type_: type[T]
+    about: keys.Key
 
     def __init__(self, driver: scripted_driver.Keeping, link: connection.Connection) -> None:
         self.api = simulated.Api()
@@ -201,7 +211,7 @@ class Story:
         self._cache = caches.Store[wire.Object](roles.DRIVER_INDEXES)
         self.role = roles.Storage(
             self._cache,
-            dict.fromkeys(roles.Storage.kinds, self.waiting),
+            dict.fromkeys(self.kinds, self.waiting),
             world=ports.World(self.writer, self.recorder, self.clock),
             driver=self.client,
             policy=followed,
@@ -220,12 +230,16 @@ class Story:
         self.role.driver_came_back(await self._meet())
 
     async def _meet(self) -> views.DriverPolicy:
-        able = await self._using.capabilities()
+        able = await self._using.capabilities() | await self._using.group_capabilities()
         self.driver.requests.clear()
         self.driver.asked = anyio.Event()
         can = not able.isdisjoint({drivers.LIST_SNAPSHOTS, drivers.GET_SNAPSHOT})
-        lists = drivers.LIST_SNAPSHOTS in able
-        return views.DriverPolicy(objects.DRIVER, can_check=can, can_list=lists)
+        return views.DriverPolicy(
+            objects.DRIVER,
+            can_check=can,
+            can_list=drivers.LIST_SNAPSHOTS in able,
+            can_group=group_drivers.CREATE_DELETE_GET_GROUP in able,
+        )
 
     def deliver(self) -> None:
         """Deliver all that the watches have not."""
@@ -249,8 +263,9 @@ class Story:
             assert len(looks) < MOST_LOOKS, "it does not settle"
         return looks
 
-    async def look(self, key: keys.Key = CONTENT) -> Look:
+    async def look(self, key: keys.Key | None = None) -> Look:
         """Serve one key, as its timer would have it. Raises `Crash`."""
+        key = key or self.about
         self.deliver()
         self.waiting.keys.pop(key, None)
         try:
@@ -271,38 +286,56 @@ class Story:
         self.api.put(obj)
         return await self.settle()
 
-    async def delete(self, key: keys.Key = CONTENT, *, marked: bool = True) -> list[Look]:
+    async def delete(self, key: keys.Key | None = None, *, marked: bool = True) -> list[Look]:
         """Delete a content as the controller does (mark, then DELETE), or as a user does."""
         if marked:
-            found = self.api.find(snapshots.VolumeSnapshotContent, key)
-            assert found is not None
-            mark = {**found.metadata.annotations, names.BEING_DELETED_ANNOTATION: names.MARK}
-            self.api.put(objects.changed(found, metadata__annotations=mark))
-        self.api.delete(key)
+            self.mark_for_deletion(key)
+        self.api.delete(key or self.about)
         return await self.settle()
 
-    def content(self, key: keys.Key = CONTENT) -> snapshots.VolumeSnapshotContent:
+    def mark_for_deletion(self, key: keys.Key | None = None) -> None:
+        """Mark a content as the controller does, and tell nobody yet."""
+        found = self.content(key)
+        mark = {**found.metadata.annotations, found.family.being_deleted: names.MARK}
+        self.api.put(objects.changed(found, metadata__annotations=mark))
+
+    def content(self, key: keys.Key | None = None) -> T:
         """Return the content, which is there."""
-        found = self.api.find(snapshots.VolumeSnapshotContent, key)
+        found = self.api.find(self.type_, key or self.about)
         assert found is not None, "it is gone"
         return found
 
-    def gone(self, key: keys.Key = CONTENT) -> bool:
+    def gone(self, key: keys.Key | None = None) -> bool:
         """Say whether the content is gone."""
-        return key not in self.api.objects
+        return (key or self.about) not in self.api.objects
 
     def marked(self) -> bool:
         """Say whether the content bears the being-created mark."""
-        return names.BEING_CREATED_ANNOTATION in self.content().metadata.annotations
+        return self.content().being_created
 
-    def problem(self, key: keys.Key = CONTENT) -> str:
+    def problem(self, key: keys.Key | None = None) -> str:
         """Return the message of the error in the status, or ''."""
-        status = self.content(key).status
-        return (status.error.message or "") if status and status.error else ""
+        error = self.content(key).error
+        return (error.message or "") if error else ""
 
     def events(self) -> list[tuple[str, str]]:
         """Return the reason and message of each Event."""
         return [(each.reason, each.message) for each in self.recorder.told]
+
+
+class Story(Beside[snapshots.VolumeSnapshotContent]):
+    """A story of a single snapshot."""
+
+    type_ = snapshots.VolumeSnapshotContent
+    about = CONTENT
+
+
+class GroupStory(Beside[groups.VolumeGroupSnapshotContent]):
+    """A story of a group."""
+
+    type_ = groups.VolumeGroupSnapshotContent
+    about = GROUP
+    driver: keeping_groups.KeepingGroups
 
 
 def secret(name: str = "creds", **values: str) -> secrets.Secret:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import beside_driver
+import keeping_groups
 import objects
 import pytest
 import scripted_driver
@@ -27,4 +28,23 @@ async def story(
     """A class, a driver, and a sidecar that is not started yet."""
     told = beside_driver.Story(driver, link)
     told.api.put(objects.class_())
+    return told
+
+
+@pytest.fixture
+async def group_driver(tmp_path: Path) -> AsyncIterator[keeping_groups.KeepingGroups]:
+    """A driver that takes snapshots of groups as well."""
+    servicer = keeping_groups.keeping(objects.DRIVER)
+    server = await scripted_driver.serve(servicer, tmp_path / "csi.sock")
+    yield servicer
+    await server.stop(None)
+
+
+@pytest.fixture
+async def grouped(
+    group_driver: keeping_groups.KeepingGroups, link: connection.Connection
+) -> beside_driver.GroupStory:
+    """A group class, that driver, and a sidecar that is not started yet."""
+    told = beside_driver.GroupStory(group_driver, link)
+    told.api.put(objects.group_class())
     return told
