@@ -19,14 +19,14 @@ what is shown:
 examples:
   snapshotd status                                    live, until Ctrl-C; every namespace
   snapshotd status -n prod --once                     once, for a ticket
-  snapshotd status -o json | jq '.stuck[].name'       once, for a program
+  snapshotd status -o json | jq '.stuck[].name'       once, for a program; groups: .groups.stuck[]
   snapshotd status --endpoint localhost:8080 --endpoint localhost:8081
                                                       with the queues of a controller and a sidecar
   kubectl port-forward deploy/snapshot-controller 8080   brings such an endpoint here
 
-It reads with your kubeconfig (list and watch snapshots; contents and classes where allowed), writes
-nothing, and needs no controller to be running. One stuck snapshot is explained by 'snapshotd
-explain NAME'.
+It reads with your kubeconfig (list and watch snapshots; contents, classes and groups where there
+are any, and you may), writes nothing, and needs no controller to be running. One stuck snapshot is
+explained by 'snapshotd explain NAME', one stuck group by 'snapshotd explain group/NAME'.
 exit codes: 0 nothing is stuck, 4 something is, 1 it cannot be read, 2 a wrong command line
 """
 
@@ -38,7 +38,7 @@ def status(words: Sequence[str]) -> int:
     made = flags.parser(
         "status",
         settings.Status,
-        description="Shows how all snapshots are: counts, the slowest, the stuck, the queues.",
+        description="Shows how all snapshots, and groups, are: counts, slowest, stuck, queues.",
         epilog=_EPILOG,
     )
     made.add_argument("-n", dest="namespace", metavar="NAMESPACE", help="as --namespace")

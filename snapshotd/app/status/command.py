@@ -31,7 +31,7 @@ async def run(values: settings.Watching, endpoints: Sequence[str]) -> int:
     else:
         show = _show()
         show.console().print(show.draw(told))
-    return STUCK if told.stuck_total else 0
+    return STUCK if told.stuck_total or told.groups.stuck_total else 0
 
 
 async def _watch(values: settings.Watching, endpoints: Sequence[str]) -> survey.Survey | None:

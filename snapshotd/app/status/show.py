@@ -1,5 +1,7 @@
 """A survey in a terminal. Alone here, rich is imported; what others wrote is shown as text."""
 
+from collections.abc import Iterator
+
 import rich.box
 import rich.console
 import rich.live
@@ -9,6 +11,10 @@ import rich.text
 from snapshotd.app.status import survey
 
 _STYLES = {"ready": "green", "pending": "yellow", "failing": "red", "deleting": "cyan"}
+_TITLES = {
+    "snapshot": ("Stuck", "Not settled yet, slowest first"),
+    "group": ("Stuck groups", "Groups not settled yet, slowest first"),
+}
 _SHOWN = 8  # rows of a list: all of it fits on a screen
 
 
@@ -43,22 +49,40 @@ def span(seconds: float) -> str:
 def draw(told: survey.Survey) -> rich.console.Group:
     """Return the whole."""
     parts: list[rich.console.RenderableType] = [_head(told), _drivers(told)]
-    if told.stuck:
-        parts.append(_rows(f"Stuck: {told.stuck_total}", told.stuck, "red"))
-    slow = [row for row in told.slowest if row not in told.stuck]
-    if slow:
-        parts.append(_rows("Not settled yet, slowest first", slow, "yellow"))
+    parts += _open("snapshot", told.stuck_total, told.stuck, slowest=told.slowest)
+    groups = told.groups
+    parts += _open("group", groups.stuck_total, groups.stuck, slowest=groups.slowest)
     parts += [_endpoint(each) for each in told.endpoints]
-    if told.stuck:
-        first = told.stuck[0]
-        parts.append(text(f"Why?  snapshotd explain -n {first.namespace} {first.name}", "dim"))
+    for kind, stuck in (("", told.stuck), ("group/", groups.stuck)):
+        for first in stuck[:1]:
+            why = f"Why?  snapshotd explain -n {first.namespace} {kind}{first.name}"
+            parts.append(text(why, "dim"))
     return rich.console.Group(*parts)
+
+
+def _open(
+    kind: str, stuck_total: int, stuck: list[survey.Row], *, slowest: list[survey.Row]
+) -> Iterator[rich.table.Table]:
+    """Yield the tables of what is not settled: the stuck, and what is merely under way."""
+    stuck_title, slow_title = _TITLES[kind]
+    if stuck:
+        yield _rows(f"{stuck_title}: {stuck_total}", stuck, "red", kind=kind)
+    slow = [row for row in slowest if row not in stuck]
+    if slow:
+        yield _rows(slow_title, slow, "yellow", kind=kind)
+
+
+def _counts(line: rich.text.Text, states: dict[str, int]) -> None:
+    for state in survey.STATES:
+        line.append(f"{states[state]} {state}  ", style=_STYLES[state])
 
 
 def _head(told: survey.Survey) -> rich.text.Text:
     line = text(f"{told.at}  {told.total} snapshots: ")
-    for state in survey.STATES:
-        line.append(f"{told.states[state]} {state}  ", style=_STYLES[state])
+    _counts(line, told.states)
+    if told.groups.total:
+        line.append(f"\n{told.groups.total} groups: ")
+        _counts(line, told.groups.states)
     flow = told.throughput
     line.append(f"\ncut: {flow.cut_last_minute} in the last minute, {flow.cut_last_hour} in the ")
     line.append("last hour")
@@ -84,11 +108,11 @@ def _drivers(told: survey.Survey) -> rich.table.Table:
     return table
 
 
-def _rows(title: str, rows: list[survey.Row], style: str) -> rich.table.Table:
+def _rows(title: str, rows: list[survey.Row], style: str, *, kind: str) -> rich.table.Table:
     table = _table(title, f"bold {style}")
     table.add_column("for", justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
-    table.add_column("snapshot", overflow="fold")
+    table.add_column(kind, overflow="fold")
     table.add_column("told", overflow="ellipsis")
     for row in rows[:_SHOWN]:
         name = text(f"{row.namespace}/{row.name}")

@@ -1,8 +1,8 @@
-"""What a cache of snapshots comes to: counts, the slowest, the stuck. Pure; O(snapshots).
+"""What a cache of snapshots and groups comes to: counts, the slowest, the stuck. Pure; O(objects).
 
-A snapshot is in one state: `deleting` once its deletion was asked for, else `ready`, else `failing`
-while it has an error, else `pending`. It is stuck while it fails, or where it has not been settled
-for longer than `stuck_after`.
+A snapshot, or group, is in one state: `deleting` once its deletion was asked for, else `ready`,
+else `failing` while it has an error, else `pending`. It is stuck while it fails, or where it has
+not been settled for longer than `stuck_after`.
 """
 
 import dataclasses
@@ -12,17 +12,21 @@ from typing import Final, Literal, get_args
 import msgspec
 
 from snapshotd.decide import publishing
-from snapshotd.model import keys, snapshots, times, wire
+from snapshotd.model import families, groups, times, wire
+from snapshotd.model import snapshots as singles
 from snapshotd.runtime import store
 from snapshotd.telemetry import statusz
 
 State = Literal["ready", "pending", "failing", "deleting"]
 STATES: Final[tuple[State, ...]] = get_args(State)
 NO_DRIVER: Final = "(not known yet)"
+_SNAPSHOTS: Final = (singles.VolumeSnapshot, groups.VolumeGroupSnapshot)
+_CONTENTS: Final = (singles.VolumeSnapshotContent, groups.VolumeGroupSnapshotContent)
+_CLASSES: Final = (singles.VolumeSnapshotClass, groups.VolumeGroupSnapshotClass)
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One snapshot that is not settled, since `seconds`, and what is told of it."""
+    """One snapshot, or group, that is not settled, since `seconds`, and what is told of it."""
 
     namespace: str
     name: str
@@ -57,6 +61,19 @@ class Endpoint(msgspec.Struct, frozen=True):
     queues: list[Depth] = []
 
 
+class Groups(msgspec.Struct, frozen=True):
+    """Of group snapshots what the survey tells of snapshots; their members are among those."""
+
+    total: int
+    states: dict[str, int]
+    slowest: list[Row]
+    stuck: list[Row]
+    stuck_total: int
+
+
+NO_GROUPS: Final = Groups(0, dict.fromkeys(STATES, 0), [], [], 0)
+
+
 class Survey(msgspec.Struct, frozen=True):
     """The whole, as `-o json` prints it; `slowest` and `stuck` hold the longest, not all."""
 
@@ -69,6 +86,7 @@ class Survey(msgspec.Struct, frozen=True):
     stuck_total: int
     throughput: Throughput
     endpoints: list[Endpoint] = []
+    groups: Groups = NO_GROUPS
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,72 +97,111 @@ class Limits:
     most: int = 20
 
 
+@dataclasses.dataclass(slots=True)
+class _Tally:
+    """What one kind comes to, object by object."""
+
+    states: dict[State, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(STATES, 0))
+    drivers: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
+    open: list[Row] = dataclasses.field(default_factory=list)
+    minute: int = 0
+    hour: int = 0
+
+    def add(self, state: State, driver: str, *, cut_ago: float) -> None:
+        """Count one."""
+        self.states[state] += 1
+        self.drivers.setdefault(driver, dict.fromkeys(STATES, 0))[state] += 1
+        self.minute += cut_ago <= 60.0
+        self.hour += cut_ago <= 3600.0
+
+    def stuck(self, limits: Limits) -> list[Row]:
+        """Return those that fail, and those that take too long."""
+        after = limits.stuck_after
+        return [row for row in self.open if row.state == "failing" or row.seconds > after]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many there are in each state."""
+        return {str(state): count for state, count in self.states.items()}
+
+
 def of(cache: store.Store[wire.Object], now: float, limits: Limits) -> Survey:
     """Return the survey of a cache; `now` is wall time."""
-    states = dict.fromkeys(STATES, 0)
-    drivers: dict[str, dict[str, int]] = {}
-    open_: list[Row] = []
-    minute = hour = 0
-    for obj in cache.of_kind(keys.Kind.VOLUME_SNAPSHOT):
-        if not isinstance(obj, snapshots.VolumeSnapshot):
-            continue
-        state, driver = _state(obj), _driver(obj, cache)
-        states[state] += 1
-        drivers.setdefault(driver, dict.fromkeys(STATES, 0))[state] += 1
-        age = _cut_ago(obj, now)
-        minute += age <= 60.0
-        hour += age <= 3600.0
-        if state != "ready":
-            open_.append(_row(obj, state, driver, now=now, cache=cache))
-    stuck = [row for row in open_ if row.state == "failing" or row.seconds > limits.stuck_after]
+    single = _tally(cache, families.SINGLE, now)
+    stuck = single.stuck(limits)
     return Survey(
         at=times.rfc3339(now),
-        total=sum(states.values()),
-        states={str(state): count for state, count in states.items()},
-        drivers=dict(sorted(drivers.items())),
-        slowest=_longest(open_, limits.most),
+        total=sum(single.states.values()),
+        states=single.counts(),
+        drivers=dict(sorted(single.drivers.items())),
+        slowest=_longest(single.open, limits.most),
         stuck=_longest(stuck, limits.most),
         stuck_total=len(stuck),
-        throughput=Throughput(minute, hour),
+        throughput=Throughput(single.minute, single.hour),
+        groups=_groups(_tally(cache, families.GROUP, now), limits),
     )
+
+
+def _groups(tally: _Tally, limits: Limits) -> Groups:
+    stuck = tally.stuck(limits)
+    return Groups(
+        total=sum(tally.states.values()),
+        states=tally.counts(),
+        slowest=_longest(tally.open, limits.most),
+        stuck=_longest(stuck, limits.most),
+        stuck_total=len(stuck),
+    )
+
+
+def _tally(cache: store.Store[wire.Object], family: families.Family, now: float) -> _Tally:
+    tally = _Tally()
+    for obj in cache.of_kind(family.snapshot_kind):
+        if not isinstance(obj, _SNAPSHOTS):
+            continue
+        content = _content(obj, cache)
+        state, driver = _state(obj), _driver(obj, content, cache)
+        tally.add(state, driver, cut_ago=_cut_ago(obj, now))
+        if state != "ready":
+            tally.open.append(_row(obj, content, state=state, driver=driver, now=now))
+    return tally
 
 
 def _longest(rows: list[Row], most: int) -> list[Row]:
     return heapq.nlargest(most, rows, key=lambda row: row.seconds)
 
 
-def _state(snapshot: snapshots.VolumeSnapshot) -> State:
+def _state(snapshot: groups.AnySnapshot) -> State:
     if snapshot.metadata.deleting:
         return "deleting"
     if snapshot.ready:
         return "ready"
-    return "failing" if snapshot.status is not None and snapshot.status.error else "pending"
+    return "failing" if snapshot.error else "pending"
 
 
 def _content(
-    snapshot: snapshots.VolumeSnapshot, cache: store.Store[wire.Object]
-) -> snapshots.VolumeSnapshotContent | None:
-    name = publishing.bound_name(snapshot)
-    return cache.find(snapshots.VolumeSnapshotContent, snapshots.content_key(name))
+    snapshot: groups.AnySnapshot, cache: store.Store[wire.Object]
+) -> groups.AnyContent | None:
+    found = cache.get(snapshot.family.content_key(publishing.bound_name(snapshot)))
+    return found if isinstance(found, _CONTENTS) else None
 
 
-def _driver(snapshot: snapshots.VolumeSnapshot, cache: store.Store[wire.Object]) -> str:
-    content = _content(snapshot, cache)
+def _driver(
+    snapshot: groups.AnySnapshot,
+    content: groups.AnyContent | None,
+    cache: store.Store[wire.Object],
+) -> str:
     if content is not None:
         return content.spec.driver
-    name = snapshot.spec.volume_snapshot_class_name or ""
-    key = keys.Key(keys.Kind.VOLUME_SNAPSHOT_CLASS, "", name)
-    snapshot_class = cache.find(snapshots.VolumeSnapshotClass, key)
-    return NO_DRIVER if snapshot_class is None else snapshot_class.driver
+    found = cache.get(snapshot.family.class_key(snapshot.class_name or ""))
+    return found.driver if isinstance(found, _CLASSES) else NO_DRIVER
 
 
 def _row(
-    snapshot: snapshots.VolumeSnapshot,
+    snapshot: groups.AnySnapshot,
+    content: groups.AnyContent | None,
+    *,
     state: State,
     driver: str,
-    *,
     now: float,
-    cache: store.Store[wire.Object],
 ) -> Row:
     metadata = snapshot.metadata
     since = metadata.deletion_timestamp or metadata.creation_timestamp
@@ -154,24 +211,22 @@ def _row(
         state=state,
         driver=driver,
         seconds=max(0.0, now - _seconds(since, now)),
-        message=_message(snapshot, _content(snapshot, cache)),
+        message=_message(snapshot, content),
     )
 
 
-def _message(
-    snapshot: snapshots.VolumeSnapshot, content: snapshots.VolumeSnapshotContent | None
-) -> str:
-    """Return what is told of a snapshot that is not settled."""
+def _message(snapshot: groups.AnySnapshot, content: groups.AnyContent | None) -> str:
+    """Return what is told of a snapshot, or group, that is not settled."""
     for each in (snapshot, content):
-        if each is not None and each.status is not None and each.status.error is not None:
-            return each.status.error.message or "an error without a message"
+        if each is not None and each.error is not None:
+            return each.error.message or "an error without a message"
     if snapshot.metadata.deleting:
         held = ", ".join(snapshot.metadata.finalizers)
         return f"held by {held}" if held else ""
     return ""
 
 
-def _cut_ago(snapshot: snapshots.VolumeSnapshot, now: float) -> float:
+def _cut_ago(snapshot: groups.AnySnapshot, now: float) -> float:
     status = snapshot.status
     cut = status.creation_time if status is not None else None
     return float("inf") if cut is None else now - _seconds(cut, float("-inf"))

@@ -1,7 +1,8 @@
 """Reads, and never writes: the snapshots by list and watch, and what endpoints tell of themselves.
 
 The list is streamed, or read page by page, once; from then on only what changes is sent. Contents
-and classes may be closed to the reader: then less is known of drivers.
+and classes may be closed to the reader: then less is known of drivers. Groups may be closed, too,
+or not be there at all: then there are none.
 """
 
 import collections
@@ -68,7 +69,7 @@ def _ready(obj: wire.Object | None) -> bool:
 
 @asynccontextmanager
 async def watched(kubeconfig: str, namespace: str, clock: clocks.Clock) -> AsyncIterator[Cache]:
-    """Keep a cache of the snapshots of a namespace, or of all; complete when it is given.
+    """Keep a cache of the snapshots and groups of a namespace, or of all; complete when given.
 
     Raises what the API server answers where snapshots cannot be listed.
     """
@@ -102,6 +103,11 @@ def _scopes(namespace: str) -> Sequence[reflector.Scope]:
         reflector.Scope(kind.VOLUME_SNAPSHOT, namespace=namespace, streaming=True),
         reflector.Scope(kind.VOLUME_SNAPSHOT_CONTENT, optional=True, streaming=True),
         reflector.Scope(kind.VOLUME_SNAPSHOT_CLASS, optional=True, streaming=True),
+        reflector.Scope(
+            kind.VOLUME_GROUP_SNAPSHOT, namespace=namespace, optional=True, streaming=True
+        ),
+        reflector.Scope(kind.VOLUME_GROUP_SNAPSHOT_CONTENT, optional=True, streaming=True),
+        reflector.Scope(kind.VOLUME_GROUP_SNAPSHOT_CLASS, optional=True, streaming=True),
     )
 
 
