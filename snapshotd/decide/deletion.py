@@ -25,9 +25,9 @@ def decide(view: views.ContentView, policy: views.DriverPolicy) -> intents.Decis
         return intents.Decision(why=f"waits for its {content.family.snapshot_kind} to be deleted")
     if not _touches_storage(content):
         return _release(content)
-    if view.answer is not None:
-        return _conclude(view, view.answer, policy)
     try:
+        if view.answer is not None:
+            return _conclude(view, view.answer, policy)
         return _ask(view, policy)
     except errors.Invalid as error:
         return _failed(content, f"Failed to get snapshot credentials: {error}", backs_off=False)
@@ -82,6 +82,8 @@ def _conclude(
     match answer:
         case outcomes.Deleted() | outcomes.NotListed():
             return _release(content)
+        case outcomes.GroupInfo() if isinstance(view.call, intents.CheckGroupSnapshot):
+            return _failed(content, f"{_undone(content)}: NOT_FOUND, and the driver tells of it")
         case outcomes.SnapshotInfo() | outcomes.GroupInfo():
             return _note(content, answer)
         case outcomes.Found():
@@ -95,7 +97,7 @@ def _conclude(
         case outcomes.Refusal() if isinstance(view.call, intents.FindSnapshots):
             return _in_doubt(view, answer)
         case outcomes.Refusal():
-            return _not_deleted(content, answer)
+            return _not_deleted(view, answer)
         case _:
             assert_never(answer)
 
@@ -169,9 +171,17 @@ def _search(view: views.ContentView, found: outcomes.Found) -> intents.Decision:
     )
 
 
-def _not_deleted(content: groups.AnyContent, refusal: outcomes.Refusal) -> intents.Decision:
+def _not_deleted(view: views.ContentView, refusal: outcomes.Refusal) -> intents.Decision:
+    """Tell of a deletion that failed; what is not found is gone, but a group must be said to be.
+
+    A driver may miss a member of it that is gone, and leave the others.
+    """
+    content = view.content
     if refusal.code is outcomes.Code.NOT_FOUND:
-        return _release(content)
+        if not isinstance(content, groups.VolumeGroupSnapshotContent):
+            return _release(content)
+        call = calls.check(view, content.handle or content.given_handle)
+        return intents.Decision(intents=(call,), why="asks the driver whether the group is gone")
     return _failed(content, f"{_undone(content)}: {_words(refusal)}")
 
 

@@ -103,12 +103,31 @@ def test_a_given_group_that_was_never_bound_goes_unmarked_and_its_snapshots_stay
     assert decide(content=free) == RELEASED
 
 
-@pytest.mark.parametrize(
-    "answer", [outcomes.Deleted(), outcomes.NotListed(), outcomes.Refusal(Code.NOT_FOUND, "why")]
-)
+@pytest.mark.parametrize("answer", [outcomes.Deleted(), outcomes.NotListed()])
 def test_a_group_that_is_gone_lets_its_content_go(answer: outcomes.Answer) -> None:
     content = going(status=objects.GROUP_STATUS)
     assert decide(content=content, call=DELETE, answer=answer) == RELEASED
+
+
+def test_what_is_not_found_may_be_a_member_so_the_group_is_asked_for() -> None:
+    refusal = outcomes.Refusal(Code.NOT_FOUND, "handle-a")
+    content = going(status=objects.GROUP_STATUS, metadata__annotations={**MARKED, **SECRET})
+    where = secrets.SecretReference(namespace="n", name="s")
+    check = intents.CheckGroupSnapshot("group", ("handle-a", "handle-b"), where)
+    assert decide(content=content, call=DELETE, answer=refusal) == intents.Decision(
+        intents=(check,), why="asks the driver whether the group is gone"
+    )
+    assert decide(content=content, call=check, answer=outcomes.NotListed()) == RELEASED
+    assert decide(content=content, call=check, answer=FOUND) == failure(
+        "Failed to delete group snapshot: NOT_FOUND, and the driver tells of it"
+    )
+    lost = outcomes.Refusal(Code.UNAVAILABLE, "why")
+    assert decide(content=content, call=check, answer=lost) == failure(
+        "Failed to delete group snapshot: UNAVAILABLE: why"
+    )
+    half = objects.group_class(parameters={names.GROUP_GET_SECRET_NAME_PARAMETER: "x"})
+    told = decide(content=content, snapshot_class=half, call=DELETE, answer=refusal)
+    assert told.why.startswith("Failed to get snapshot credentials: either name and namespace")
 
 
 @pytest.mark.parametrize("code", [each for each in Code if each is not Code.NOT_FOUND])

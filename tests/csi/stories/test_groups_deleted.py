@@ -93,6 +93,21 @@ async def test_a_group_that_is_gone_already_lets_its_content_go(
     assert grouped.events() == []
 
 
+async def test_a_group_that_the_driver_does_not_find_and_tells_of_is_kept(
+    grouped: GroupStory,
+) -> None:
+    """It missed one member, and left the others."""
+    await made(grouped)
+    grouped.driver.fail("DeleteVolumeGroupSnapshot", grpc.StatusCode.NOT_FOUND)
+    await grouped.delete()
+    told = "Failed to delete group snapshot: NOT_FOUND, and the driver tells of it"
+    assert grouped.events() == [("GroupSnapshotDeleteError", told)]
+    assert not grouped.gone()
+    await grouped.look()
+    assert grouped.gone()
+    assert left(grouped) == ([], 0)
+
+
 async def test_a_deletion_whose_answer_was_lost_is_asked_for_again(grouped: GroupStory) -> None:
     await made(grouped)
     grouped.driver.fail("DeleteVolumeGroupSnapshot", grpc.StatusCode.DEADLINE_EXCEEDED, done=True)
