@@ -153,7 +153,9 @@ class Features:
     """What can be switched off as a whole."""
 
     feature_gates: str = setting(
-        "", "name=true or name=false, joined by commas: CSIVolumeGroupSnapshot (true), groups"
+        "",
+        "name=true or name=false, joined by commas; CSIVolumeGroupSnapshot, on by default, serves "
+        "group snapshots",
     )
 
 

@@ -252,11 +252,13 @@ async def test_the_rules_follow_the_drivers_word_and_the_flags(
 ) -> None:
     scripted.able = [CUTS, *able]
     flags = {"snapshot_name_prefix": "cut", "snapshot_name_uuid_length": 8}
+    flags |= {"groupsnapshot_name_prefix": "together", "groupsnapshot_name_uuid_length": 4}
     bench = Bench(link, **flags, extra_create_metadata=True, ready_poll_interval=5.0)
     await bench.meet()
     policy = bench.sidecar._policy
     assert (policy.driver, policy.can_list, policy.can_check) == (OURS, lists, checks)
     assert (policy.name_prefix, policy.name_uuid_length) == ("cut", 8)
+    assert (policy.group_name_prefix, policy.group_name_uuid_length) == ("together", 4)
     assert (policy.extra_create_metadata, policy.poll_interval) == (True, 5.0)
 
 
@@ -323,9 +325,18 @@ async def test_a_reconcile_has_time_for_two_calls_and_the_lease_is_the_reference
 @pytest.mark.parametrize(
     ("csi", "told"),
     [
-        ({"snapshot_name_prefix": ""}, "--snapshot-name-prefix"),
-        ({"snapshot_name_uuid_length": 33}, "not between -1 and 32"),
-        ({"snapshot_name_uuid_length": -2}, "not between -1 and 32"),
+        ({"snapshot_name_prefix": ""}, "^--snapshot-name-prefix must not be empty"),
+        ({"snapshot_name_uuid_length": 33}, "^--snapshot-name-uuid-length 33 is not between -1"),
+        ({"snapshot_name_uuid_length": -2}, "^--snapshot-name-uuid-length -2 is not between -1"),
+        ({"groupsnapshot_name_prefix": ""}, "^--groupsnapshot-name-prefix must not be empty"),
+        (
+            {"groupsnapshot_name_uuid_length": 33},
+            "^--groupsnapshot-name-uuid-length 33 is not between -1 and 32",
+        ),
+        (
+            {"groupsnapshot_name_uuid_length": -2},
+            "^--groupsnapshot-name-uuid-length -2 is not between -1 and 32",
+        ),
         ({"volume_concurrency": 0}, "at least 1"),
         ({"node_deployment": True}, "NODE_NAME"),
     ],
