@@ -159,8 +159,8 @@ def test_a_group_is_guarded_and_gets_its_default_class_in_one_patch() -> None:
             "GroupSnapshotContentCreationFailed",
             (
                 "Failed to create group snapshot content with error the class grouped is for "
-                f"driver other, but the volume pv-a belongs to driver {objects.DRIVER}: name a class of "
-                f"{objects.DRIVER}"
+                f"driver other, but the volume pv-a belongs to driver {objects.DRIVER}: name a "
+                f"class of {objects.DRIVER}"
             ),
         ),
         (
@@ -298,8 +298,16 @@ def test_a_group_over_several_nodes_cannot_be_cut_by_the_driver_of_one() -> None
         for each, volume in zip(SOURCES, LOCAL.values(), strict=True)
     )
     reason, message = told(decide(DISTRIBUTED, sources=sources, nodes=NODES))
-    assert reason == "GroupSnapshotContentCreationFailed"
-    assert "the volumes belong to different nodes (one, two)" in message
+    assert (reason, message) == (
+        "GroupSnapshotContentCreationFailed",
+        (
+            "Failed to create group snapshot content with error the volumes belong to different nodes "
+            "(one, two): with distributed snapshotting a group is cut by the driver of one node"
+        ),
+    )
+    nowhere = (sources[0], views.Source("claim-b", SOURCES[1].claim, grouped.volume("b")))
+    _, message = told(decide(DISTRIBUTED, sources=nowhere, nodes=NODES))
+    assert "different nodes ((none), one)" in message
     assert isinstance(decide(sources=sources, nodes=NODES).intents[0], intents.CreateContent)
 
 

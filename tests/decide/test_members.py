@@ -36,7 +36,7 @@ def decide(given: views.BindingView) -> intents.Decision:
 def test_the_members_that_are_missing_are_made_complete() -> None:
     decision = decide(view(None, grouped.member(1)))
     (made,) = decision.intents
-    assert decision.again == 0.0
+    assert (decision.again, decision.why) == (0.0, "makes a snapshot for each volume")
     assert made == intents.CreateMember(
         snapshots.VolumeSnapshot(
             meta.ObjectMeta(
@@ -338,6 +338,72 @@ def test_a_ready_group_stays_ready_whatever_becomes_of_a_member() -> None:
     said = groups.GroupStatus("groupsnapcontent-uid-7", "2001-09-09T01:46:40Z", ready_to_use=True)
     kept = view(ready(0), None, snapshot=objects.group(status=said))
     assert decide(kept) == intents.SETTLED
+
+
+def test_several_failing_members_are_counted_and_the_first_is_quoted() -> None:
+    failing = [
+        grouped.member(each, status=snapshots.VolumeSnapshotStatus(error=objects.ERROR))
+        for each in (0, 1)
+    ]
+    change = status_of(view(*failing))
+    assert isinstance(change.error, snapshots.SnapshotError)
+    assert change.error.message == (
+        f"2 of 2 members are not ready; {grouped.NAMES[0]}: it went wrong"
+    )
+
+
+def test_a_member_tells_its_groups_name_once_and_no_news_of_its_own() -> None:
+    content = objects.ready_content(
+        metadata__name=grouped.CONTENT_NAMES[0], spec__volume_snapshot_ref__name=grouped.NAMES[0]
+    )
+    home = views.Home(GROUP, CUT)
+    told = views.BindingView(grouped.member(0), content=content, home=home)
+    (publish,) = decide(told).intents
+    assert isinstance(publish, intents.PublishStatus)
+    assert publish.status == intents.SnapshotStatusChange(
+        bound_volume_snapshot_content_name=grouped.CONTENT_NAMES[0],
+        creation_time="2001-09-09T01:46:40Z",
+        ready_to_use=True,
+        restore_size="1Gi",
+        volume_group_snapshot_name="all",
+    )
+    said = objects.changed(
+        objects.ready_snapshot().status,
+        bound_volume_snapshot_content_name=grouped.CONTENT_NAMES[0],
+        volume_group_snapshot_name="all",
+    )
+    settled = views.BindingView(grouped.member(0, status=said), content=content, home=home)
+    assert decide(settled) == intents.SETTLED
+    other = objects.changed(said, volume_group_snapshot_name="another")
+    (publish,) = decide(
+        views.BindingView(grouped.member(0, status=other), content=content, home=home)
+    ).intents
+    assert isinstance(publish, intents.PublishStatus)
+    assert publish.status == intents.SnapshotStatusChange(volume_group_snapshot_name="all")
+
+
+@pytest.mark.parametrize("home", [None, views.Home()])
+def test_a_snapshot_without_a_group_tells_of_none(home: views.Home | None) -> None:
+    settled = views.BindingView(
+        objects.ready_snapshot(), content=objects.ready_content(), home=home
+    )
+    assert decide(settled) == intents.SETTLED
+
+
+def test_a_time_the_group_tells_already_is_not_written_again() -> None:
+    said = groups.GroupStatus("groupsnapcontent-uid-7", "2001-09-09T01:46:40Z", ready_to_use=False)
+    change = status_of(view(ready(0), ready(1), snapshot=objects.group(status=said)))
+    assert change == intents.GroupStatusChange(ready_to_use=True)
+
+
+def test_a_group_that_the_driver_has_cut_and_not_made_ready_tells_when() -> None:
+    cut = objects.group_content(status=objects.changed(objects.GROUP_STATUS, ready_to_use=False))
+    change = status_of(view(ready(0), grouped.member(1), content=cut))
+    assert change == intents.GroupStatusChange(
+        bound_volume_group_snapshot_content_name="groupsnapcontent-uid-7",
+        creation_time="2001-09-09T01:46:40Z",
+        ready_to_use=False,
+    )
 
 
 def test_a_groups_status_is_a_groups_contents_alone() -> None:
