@@ -3,8 +3,10 @@
 In the order in which a request meets them:
 
 - `library`, `credentials`, `proxy`  where the API server is, and who we are to it
-- `connection`   channels to it, one for each kind of use, over `sockets` of its own; `throttle`
-                 holds the work channel back
+- `connection`   channels to it, one for each kind of use; `throttle` holds the work channel back
+- `messages`     a request and its answer, whoever carries them: `pool`, which keeps connections
+                 that speak `http1`; or `sessions`, which is aiohttp, for watches and proxies; all
+                 over `sockets` of ours
 - `errors`       what an answer means, as one of our errors
 - `resources`    which kinds there are, and their paths
 - `reflector`    list and watch into the cache; `lines` and `backoff` are its tools

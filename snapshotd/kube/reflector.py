@@ -22,7 +22,7 @@ import msgspec
 import structlog
 
 from snapshotd import errors
-from snapshotd.kube import backoff, lines, resources
+from snapshotd.kube import backoff, lines, resources, sessions
 from snapshotd.kube import connection as connections
 from snapshotd.kube import errors as answers
 from snapshotd.model import keys, meta, wire
@@ -280,7 +280,7 @@ class Reflector:
         if lasted < _TOO_SHORT:
             raise errors.Unavailable(f"the watch ended after {lasted:.1f} s")
 
-    async def _read(self, stream: connections.Stream) -> bytes:
+    async def _read(self, stream: sessions.Stream) -> bytes:
         """Return what has arrived; a streamed list that stays incomplete is not one."""
         if self._initial is None:
             return await stream.read()

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from snapshotd import errors
 from snapshotd.kube import connection as connections
+from snapshotd.kube import sessions
 from snapshotd.telemetry import metrics
 
 Connection = connections.Connection
@@ -193,7 +194,7 @@ async def test_a_stream_that_does_not_begin_is_given_up_long_before_a_silent_one
     server: scripted.Server, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A half-open connection: taken, and not even the head of an answer comes."""
-    monkeypatch.setattr(connections, "_HEAD_WITHIN", 0.1)
+    monkeypatch.setattr(sessions, "_HEAD_WITHIN", 0.1)
 
     async def take(_: web.Request) -> web.StreamResponse:
         await server.hung_up.wait()

@@ -126,3 +126,19 @@ async def test_a_new_authority_counts_without_a_restart(
         clock.passed += 60
         server.reply(200)
         await connection.request("GET", "/x")
+
+
+async def test_a_connection_by_an_authority_that_counts_no_more_is_not_used_again(
+    identity: certificates.Identity, tmp_path: Path, client: Client, clock: scripted.Clock
+) -> None:
+    (tmp_path / "trust").mkdir()
+    trusted, _ = write(identity, tmp_path / "trust")
+    async with serving(identity, tmp_path) as server, client(server.url, trusted) as connection:
+        server.reply(200)
+        await connection.request("GET", "/x")
+
+        write(certificates.make(), tmp_path / "trust")
+        clock.passed += 60
+        with pytest.raises(errors.Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
+            await connection.request("GET", "/x")
+    assert len(server.seen) == 1
