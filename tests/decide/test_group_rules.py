@@ -301,8 +301,9 @@ def test_a_group_over_several_nodes_cannot_be_cut_by_the_driver_of_one() -> None
     assert (reason, message) == (
         "GroupSnapshotContentCreationFailed",
         (
-            "Failed to create group snapshot content with error the volumes belong to different nodes "
-            "(one, two): with distributed snapshotting a group is cut by the driver of one node"
+            "Failed to create group snapshot content with error the volumes belong to different "
+            "nodes (one, two): with distributed snapshotting a group is cut by the driver of one "
+            "node"
         ),
     )
     nowhere = (sources[0], views.Source("claim-b", SOURCES[1].claim, grouped.volume("b")))
