@@ -126,7 +126,8 @@ class RoleProcess:
                 await watch.synced.wait()
             garbage.keep_what_is_here()
             log.info("caches_synced", role=self.name)
-            _tell_absent(watches)
+            if keys.Kind.VOLUME_GROUP_SNAPSHOT_CONTENT in self.kinds:  # groups are wanted
+                _tell_absent(watches)
             task_status.started()
             await self._work(link, role, told)
             told.stop()
@@ -250,7 +251,7 @@ def _tell_absent(watches: Iterable[reflector.Reflector]) -> None:
         log.warning(
             "goes_on_without",
             kinds=list(absent),
-            why=next(iter(absent.values())),
+            why="; ".join(dict.fromkeys(absent.values())),
             advice="group snapshots are not served; they are as soon as these kinds are to be had, "
             "without a restart (kubectl apply -k config/crd), or switch them off with "
             "--feature-gates=CSIVolumeGroupSnapshot=false",
