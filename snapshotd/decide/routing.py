@@ -20,6 +20,7 @@ CLAIMS_BY_SNAPSHOT = "restores by snapshot"
 CLAIMS_BY_NAMESPACE = "claims by namespace"
 CONTENTS_BY_CLASS = "unready contents by class"
 MEMBERS_BY_GROUP = "snapshots by group"
+GIVEN_BY_GROUP = "contents made by hand, by driver and group handle"
 GROUPS_BY_CONTENT = "groups by content"
 GROUPS_BY_CLASS = "unbound groups by class"
 GROUPS_BY_NAMESPACE = "unfinished groups by namespace"
@@ -104,6 +105,13 @@ def group_by_handle(content: groups.VolumeGroupSnapshotContent) -> Iterator[tupl
         yield content.spec.driver, handle
 
 
+def given_by_group(content: snapshots.VolumeSnapshotContent) -> Iterator[tuple[str, str]]:
+    """Index: the driver and its name for the group that a content made by hand belongs to."""
+    handle = content.status.volume_group_snapshot_handle if content.status else None
+    if handle and content.given_handle:
+        yield content.spec.driver, handle
+
+
 def member_of(snapshot: snapshots.VolumeSnapshot) -> Iterator[keys.Key]:
     """Index: the group snapshot that a snapshot is a member of."""
     group = group_of(snapshot)
@@ -141,13 +149,16 @@ def wakes_in_cluster(
         # A group makes a member anew that it still waits for, or at last if another was in the way.
         namespace = old.metadata.namespace
         woken += [each.key for each in cache.by_index(GROUPS_BY_NAMESPACE, namespace)]
+    content = new or old
+    if isinstance(content, groups.VolumeGroupSnapshotContent) and (old is None or new is None):
+        woken += [each.key for each in _claims_in_question(content, cache)]
     return dict.fromkeys(key for key in woken if cache.get(key) is not None).keys()
 
 
 def _woken_by(obj: wire.Object | None, cache: Lookup) -> Iterator[keys.Key]:
     match obj:
         case snapshots.VolumeSnapshot():
-            yield from _of_snapshot(obj)
+            yield from _of_snapshot(obj, cache)
         case groups.VolumeGroupSnapshotContent():
             yield from _of_group_content(obj, cache)
         case groups.VolumeGroupSnapshotClass():
@@ -215,13 +226,18 @@ def _said_by_others(content: groups.AnyContent) -> groups.AnyContent:
     )
 
 
-def _of_snapshot(snapshot: snapshots.VolumeSnapshot) -> Iterator[keys.Key]:
+def _of_snapshot(snapshot: snapshots.VolumeSnapshot, cache: Lookup) -> Iterator[keys.Key]:
     claim = claim_of(snapshot)
     if claim is not None:
         yield claim  # first: the snapshot waits until its claim is guarded
     yield snapshot.key
-    if snapshot.ready and (group := group_of(snapshot)):
-        yield group  # it waits for all of its members
+    group = group_of(snapshot)
+    if group is None:
+        return
+    ends = snapshot.ready or snapshot.error is not None or snapshot.metadata.deleting
+    if ends or ((owner := cache.get(group)) and owner.metadata.deleting):
+        # It waits for all its members, and tells which never will be ready; if it goes, they do.
+        yield group
 
 
 def _of_content(content: snapshots.VolumeSnapshotContent, cache: Lookup) -> Iterator[keys.Key]:
@@ -277,6 +293,9 @@ def _of_group(group: groups.VolumeGroupSnapshot, cache: Lookup) -> Iterator[keys
     yield group.key
     for member in cache.by_index(MEMBERS_BY_GROUP, group.key):
         yield member.key
+    content = cache.get(groups.group_content_key(publishing.bound_name(group)))
+    if isinstance(content, groups.VolumeGroupSnapshotContent):
+        yield from _given_members(content, cache)
 
 
 def _of_group_content(
@@ -286,11 +305,20 @@ def _of_group_content(
     for name in members.names_of(content):
         yield keys.Key(keys.Kind.VOLUME_SNAPSHOT, content.ref.namespace, name)
         yield snapshots.content_key(names.member_content(name))
+    yield from _given_members(content, cache)
     for group in _groups(cache.by_index(GROUPS_BY_CONTENT, content.metadata.name)):
         yield group.key
         for claim in claims_of_group(group, cache):
             if claim.metadata.deleting:
                 yield claim.key  # it waits for the cut to end, the others for the group
+
+
+def _given_members(content: groups.VolumeGroupSnapshotContent, cache: Lookup) -> Iterator[keys.Key]:
+    """Yield the snapshots that were made by hand for members: their group adopts them."""
+    for handle in group_by_handle(content):
+        for member in cache.by_index(GIVEN_BY_GROUP, handle):
+            for snapshot in cache.by_index(SNAPSHOTS_BY_CONTENT, member.metadata.name):
+                yield snapshot.key
 
 
 def _unbound_groups(namespace: str, cache: Lookup) -> Iterator[keys.Key]:
@@ -308,19 +336,47 @@ def claims_of_group(
 ) -> Iterator[volumes.PersistentVolumeClaim]:
     """Yield the claims a dynamic group is cut from: those its content names, or those selected."""
     content = cache.get(groups.group_content_key(publishing.bound_name(group)))
-    if not isinstance(content, groups.VolumeGroupSnapshotContent):
-        claims = cache.by_index(CLAIMS_BY_NAMESPACE, group.metadata.namespace)
+    if isinstance(content, groups.VolumeGroupSnapshotContent):
+        claims = _claims_named(content, cache)
     else:
-        claims = [
-            found
-            for handle in content.cut_from
-            for volume in cache.by_index(VOLUMES_BY_HANDLE, (content.spec.driver, handle))
-            if isinstance(volume, volumes.PersistentVolume) and (ref := volume.spec.claim_ref)
-            if (found := cache.get(volumes.claim_key(ref.namespace, ref.name))) is not None
-        ]
-    for claim in claims:
-        if isinstance(claim, volumes.PersistentVolumeClaim) and uses(group, claim, cache):
-            yield claim
+        claims = _claims_in(group.metadata.namespace, cache)
+    return (claim for claim in claims if uses(group, claim, cache))
+
+
+def _claims_in_question(
+    content: groups.VolumeGroupSnapshotContent, cache: Lookup
+) -> Iterator[volumes.PersistentVolumeClaim]:
+    """Yield the claims of which a content that comes or goes changes whether its group uses them.
+
+    While there is none it is those selected, and they may have got other labels since.
+    """
+    yield from _claims_named(content, cache)
+    for group in _groups(cache.by_index(GROUPS_BY_CONTENT, content.metadata.name)):
+        if (selector := group.spec.source.selector) is not None:
+            for claim in _claims_in(group.metadata.namespace, cache):
+                if selection.selects(selector, claim.metadata.labels):
+                    yield claim
+
+
+def _claims_in(namespace: str, cache: Lookup) -> Iterator[volumes.PersistentVolumeClaim]:
+    return _claims(cache.by_index(CLAIMS_BY_NAMESPACE, namespace))
+
+
+def _claims_named(
+    content: groups.VolumeGroupSnapshotContent, cache: Lookup
+) -> Iterator[volumes.PersistentVolumeClaim]:
+    refs = (
+        volume.spec.claim_ref
+        for handle in content.cut_from
+        for volume in cache.by_index(VOLUMES_BY_HANDLE, (content.spec.driver, handle))
+        if isinstance(volume, volumes.PersistentVolume)
+    )
+    found = (cache.get(volumes.claim_key(ref.namespace, ref.name)) for ref in refs if ref)
+    return _claims(found)
+
+
+def _claims(objects: Iterable[wire.Object | None]) -> Iterator[volumes.PersistentVolumeClaim]:
+    return (each for each in objects if isinstance(each, volumes.PersistentVolumeClaim))
 
 
 def uses(

@@ -47,11 +47,11 @@ A, B, PV_A, PV_B = grouped.claim(), grouped.claim("b"), grouped.volume(), groupe
             ),
             [CONTENT, MEMBERS[0], MEMBER_CONTENTS[0], GROUP],
         ),
-        # ... and claims that wait for the cut to end, but not the others
+        # ... first claims that wait for the cut to end, then all that it may come too late for
         (
             objects.group_content(),
             (objects.group(status=BOUND), A, PV_A, grouped.claim("b", **GOING), PV_B),
-            [CONTENT, GROUP, B.key],
+            [CONTENT, GROUP, B.key, A.key],
         ),
         # Classes
         (objects.group_class(), (objects.group(),), [GROUP]),

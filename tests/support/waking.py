@@ -21,3 +21,8 @@ def cache(*held: wire.Object) -> store.Store[wire.Object]:
 def woken(change: wire.Object, *held: wire.Object) -> KeysView[keys.Key]:
     """Return what is woken when an object appears among others."""
     return routing.wakes_in_cluster(None, change, cache(change, *held))
+
+
+def woken_by_loss(gone: wire.Object, *held: wire.Object) -> KeysView[keys.Key]:
+    """Return what is woken when an object is gone from among others."""
+    return routing.wakes_in_cluster(gone, None, cache(*held))

@@ -1,0 +1,58 @@
+"""Holes in the rules for groups that the simulated stories found; each test is one of them."""
+
+import grouped
+import objects
+import pytest
+import waking
+
+from snapshotd.model import groups, names, snapshots, wire
+
+GROUP = objects.group().key
+GOING = {"metadata__deletion_timestamp": objects.NOW_TEXT}
+BOUND = groups.GroupStatus("groupsnapcontent-uid-7")
+MARKED = {names.GROUP_BEING_DELETED_ANNOTATION: names.MARK}
+LATER = "2026-01-01T00:00:05Z"
+GIVEN = objects.given_snapshot()
+GIVEN_CONTENT = objects.given_content(
+    status=snapshots.VolumeSnapshotContentStatus(volume_group_snapshot_handle="group")
+)
+
+
+@pytest.mark.parametrize("change", [objects.cut_group_content(), objects.group(status=BOUND)])
+def test_a_member_made_by_hand_is_looked_at_when_its_group_is_there_at_last(
+    change: wire.Object,
+) -> None:
+    held = (objects.cut_group_content(), objects.group(status=BOUND), GIVEN, GIVEN_CONTENT)
+    others = [each for each in held if each.key != change.key]
+    assert GIVEN.key in waking.woken(change, *others)
+
+
+def test_claims_are_looked_at_when_the_content_that_names_them_is_gone() -> None:
+    claim, volume = grouped.claim(), grouped.volume()
+    group = objects.group(status=BOUND)
+    woken = waking.woken_by_loss(objects.group_content(), group, claim, volume)
+    assert claim.key in woken
+
+
+def test_claims_are_looked_at_that_a_new_content_does_not_name_though_they_are_selected() -> None:
+    late = grouped.claim("late")
+    assert late.key in waking.woken(objects.group_content(), objects.group(), late)
+
+
+@pytest.mark.parametrize(
+    ("member", "group", "looked_at"),
+    [
+        (grouped.member(0), objects.group(), False),
+        (grouped.member(0), objects.group(**GOING), True),  # it is to be taken along
+        (grouped.member(0, **GOING), objects.group(), True),
+        (
+            grouped.member(0, status=snapshots.VolumeSnapshotStatus(error=objects.ERROR)),
+            objects.group(),
+            True,
+        ),
+    ],
+)
+def test_a_group_is_looked_at_when_a_member_comes_late_fails_or_goes(
+    *, member: snapshots.VolumeSnapshot, group: groups.VolumeGroupSnapshot, looked_at: bool
+) -> None:
+    assert (GROUP in waking.woken(member, group)) is looked_at
