@@ -116,19 +116,24 @@ def unready(view: views.BindingView) -> str:
     waiting = [each for each in view.members if each.snapshot is None or not each.snapshot.ready]
     if not waiting:
         return ""
-    failed = [each.snapshot for each in waiting if each.snapshot and each.snapshot.error]
     told = f"{len(waiting)} of {len(view.members)} members are not ready"
-    if not failed:
-        return told
-    first = failed[0]
-    message = first.error.message if first.error else ""
-    return f"{told}; {first.metadata.name}: {message}"
+    problem = next(filter(None, map(_problem, waiting)), "")
+    return f"{told}; {problem}" if problem else told
 
 
 def failed(view: views.BindingView) -> bool:
-    """Say whether a member tells of an error, or will never be there."""
+    """Say whether a member tells of an error, or will never be there, or goes unready."""
     torn = view.content is not None and view.content.ready and not view.members
-    return torn or any(each.snapshot is not None and each.snapshot.error for each in view.members)
+    return torn or any(_problem(each) for each in view.members)
+
+
+def _problem(member: views.Member) -> str:
+    snapshot = member.snapshot
+    if snapshot is None or snapshot.ready:
+        return ""
+    if snapshot.metadata.deleting:
+        return f"{snapshot.metadata.name} is being deleted: delete the group, and take another"
+    return f"{snapshot.metadata.name}: {snapshot.error.message}" if snapshot.error else ""
 
 
 def _is_of(snapshot: snapshots.VolumeSnapshot, group: groups.VolumeGroupSnapshot) -> bool:

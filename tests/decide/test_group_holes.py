@@ -5,6 +5,7 @@ import objects
 import pytest
 import waking
 
+from snapshotd.decide import intents, publishing, views
 from snapshotd.model import groups, names, snapshots, wire
 
 GROUP = objects.group().key
@@ -56,3 +57,18 @@ def test_a_group_is_looked_at_when_a_member_comes_late_fails_or_goes(
     *, member: snapshots.VolumeSnapshot, group: groups.VolumeGroupSnapshot, looked_at: bool
 ) -> None:
     assert (GROUP in waking.woken(member, group)) is looked_at
+
+
+def test_a_group_tells_that_a_member_goes_which_never_was_ready() -> None:
+    content = objects.cut_group_content()
+    infos = content.status.volume_snapshot_info_list if content.status else ()
+    going = views.Member(infos[0], grouped.member(0, **GOING))
+    ready = snapshots.VolumeSnapshotStatus(ready_to_use=True)
+    fine = views.Member(infos[1], grouped.member(1, status=ready))
+    view = views.BindingView(objects.group(status=BOUND), content, members=(going, fine))
+    write, *_ = publishing.publish(view, content, objects.POLICY, objects.NOW).intents
+    assert isinstance(write, intents.PublishStatus)
+    assert isinstance(write.status, intents.GroupStatusChange)
+    assert isinstance(write.status.error, snapshots.SnapshotError)
+    told = f"{grouped.NAMES[0]} is being deleted: delete the group, and take another"
+    assert write.status.error.message == f"1 of 2 members are not ready; {told}"
