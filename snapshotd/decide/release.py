@@ -33,7 +33,7 @@ def decide(view: views.ReleaseView) -> intents.Decision:
             # It may have been tied to this snapshot by a write whose answer was lost.
             return intents.Decision(intents=(intents.Refresh(content.key),), again=0.0)
         return _take_along(view) or _let_go(snapshot)
-    restores = tuple(claim for claim in view.restores if _may_be_filling(claim, snapshot))
+    restores = tuple(each for each in view.restores if _may_be_filling(each, _source(each, view)))
     if restores:
         return _wait_for_restores(snapshot, restores)
     along = _take_along(view) if content.deletion_meant else None
@@ -78,17 +78,26 @@ def _take_along(view: views.ReleaseView) -> intents.Decision | None:
     return intents.Decision(intents=asked, again=0.0)
 
 
-def _may_be_filling(claim: volumes.PersistentVolumeClaim, snapshot: groups.AnySnapshot) -> bool:
+def _source(claim: volumes.PersistentVolumeClaim, view: views.ReleaseView) -> groups.AnySnapshot:
+    """Return what a claim is to be filled from: the snapshot, or the member of the group."""
+    named = {each.name for each in (claim.spec.data_source, claim.spec.data_source_ref) if each}
+    found = (each for each in view.members if each.metadata.name in named)
+    return next(found, view.snapshot)
+
+
+def _may_be_filling(claim: volumes.PersistentVolumeClaim, source: groups.AnySnapshot) -> bool:
     """Say whether a pending claim may be in the middle of being filled from this snapshot.
 
     One that no provisioner was told of yet (it waits for its first consumer), or that came after
     the snapshot's deletion was asked for, never will be: provisioners refuse a snapshot that is
-    being deleted, so the two would wait for each other for ever (reference issue 747).
+    being deleted, so the two would wait for each other for ever (reference issue 747). A member's
+    deletion counts, not its group's: until that is asked for, provisioners go on.
     """
     told = not names.PROVISIONER_ANNOTATIONS.isdisjoint(claim.metadata.annotations)
     began = claim.metadata.creation_timestamp or ""
+    ended = source.metadata.deletion_timestamp
     # Both are whole seconds in UTC, written by the API server: text compares as time.
-    return told and began <= (snapshot.metadata.deletion_timestamp or "")
+    return told and (ended is None or began <= ended)
 
 
 def _wait_for_restores(

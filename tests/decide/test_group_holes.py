@@ -5,8 +5,8 @@ import objects
 import pytest
 import waking
 
-from snapshotd.decide import intents, publishing, views
-from snapshotd.model import groups, names, snapshots, wire
+from snapshotd.decide import intents, publishing, release, views
+from snapshotd.model import groups, keys, meta, names, snapshots, volumes, wire
 
 GROUP = objects.group().key
 GOING = {"metadata__deletion_timestamp": objects.NOW_TEXT}
@@ -72,3 +72,39 @@ def test_a_group_tells_that_a_member_goes_which_never_was_ready() -> None:
     assert isinstance(write.status.error, snapshots.SnapshotError)
     told = f"{grouped.NAMES[0]} is being deleted: delete the group, and take another"
     assert write.status.error.message == f"1 of 2 members are not ready; {told}"
+
+
+def restore(*, began: str) -> volumes.PersistentVolumeClaim:
+    """Return a claim that a provisioner is to fill from a member."""
+    source = meta.TypedReference(keys.Kind.VOLUME_SNAPSHOT, grouped.NAMES[0], names.SNAPSHOT_GROUP)
+    made: volumes.PersistentVolumeClaim = objects.claim(
+        metadata__name="restore",
+        metadata__creation_timestamp=began,
+        metadata__annotations={min(names.PROVISIONER_ANNOTATIONS): objects.DRIVER},
+        spec=volumes.ClaimSpec(data_source=source),
+        status=volumes.ClaimStatus(names.PENDING),
+    )
+    return made
+
+
+@pytest.mark.parametrize(
+    ("ended", "waits"),
+    [
+        ("", True),  # nobody asked for the member's deletion: the provisioner goes on
+        (LATER, True),
+        ("2026-01-01T00:00:01Z", False),  # it came too late: the provisioner refuses it
+    ],
+)
+def test_a_group_waits_for_what_is_filled_from_a_member_by_the_members_own_deletion(
+    *, ended: str, waits: bool
+) -> None:
+    fields = {"metadata__deletion_timestamp": ended} if ended else {}
+    decision = release.decide(
+        views.ReleaseView(
+            objects.group(**GOING),
+            objects.cut_group_content(metadata__annotations=MARKED),
+            restores=(restore(began=LATER),),
+            members=(grouped.member(0, **fields),),
+        )
+    )
+    assert ("is being used to restore a PVC" in decision.why) is waits
