@@ -6,7 +6,7 @@ or gone; one that is being deleted is let go as soon as no cut is under way, so 
 can never become ready does not hold it for ever (reference issue 1305).
 """
 
-from snapshotd.decide import intents, views
+from snapshotd.decide import intents, validation, views
 from snapshotd.model import groups, names
 
 
@@ -40,12 +40,14 @@ def _under_way(use: views.Use) -> bool:
     A snapshot without content and without error is about to be cut: binding either goes on to the
     content or writes an error, and is the only one to do either.
     """
-    if not _unfinished(use):
-        return False
+    if not _unfinished(use) or validation.is_member(use.snapshot):
+        return False  # a member is not cut by itself: its group uses the claim for it
     if use.content is None:
         return use.snapshot.error is None
-    # Nothing is cut any more for a content that is being deleted.
-    return not use.content.metadata.deleting and not _failed_for_good(use.content)
+    # Nothing is cut any more for a content that is being deleted, or that is ready: a group waits
+    # for its members then, and for ever if one of them can never be ready.
+    done = use.content.metadata.deleting or use.content.ready
+    return not done and not _failed_for_good(use.content)
 
 
 def _failed_for_good(content: groups.AnyContent) -> bool:

@@ -5,7 +5,7 @@ import objects
 import pytest
 import waking
 
-from snapshotd.decide import intents, publishing, release, views
+from snapshotd.decide import intents, protection, publishing, release, views
 from snapshotd.model import groups, keys, meta, names, snapshots, volumes, wire
 
 GROUP = objects.group().key
@@ -108,3 +108,16 @@ def test_a_group_waits_for_what_is_filled_from_a_member_by_the_members_own_delet
         )
     )
     assert ("is being used to restore a PVC" in decision.why) is waits
+
+
+def test_a_claim_that_goes_is_not_held_by_a_group_whose_members_never_will_be_ready() -> None:
+    claim = objects.claim(**GOING)
+    uses = (
+        views.Use(objects.group(status=BOUND), objects.cut_group_content()),
+        views.Use(grouped.member(0)),
+    )
+    (let_go,) = protection.decide(views.ClaimView(claim, uses)).intents
+    assert isinstance(let_go, intents.UpdateMetadata)
+    assert let_go.finalizers == ()
+    cutting = views.Use(objects.group(), objects.group_content())
+    assert protection.decide(views.ClaimView(claim, (cutting,))).intents == ()
