@@ -112,6 +112,8 @@ def _note(
     """
     change: intents.StatusChange | None
     if isinstance(info, outcomes.SnapshotInfo):
+        if content.handle == info.handle:  # a write whose answer was lost had told it
+            return intents.Decision(again=0.0)
         change = intents.ContentStatusChange(snapshot_handle=info.handle)
     else:
         change = reports.of_found_group(content, info)

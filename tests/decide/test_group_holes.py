@@ -5,7 +5,7 @@ import objects
 import pytest
 import waking
 
-from snapshotd.decide import intents, protection, publishing, release, views
+from snapshotd.decide import deletion, intents, outcomes, protection, publishing, release, views
 from snapshotd.model import groups, keys, meta, names, snapshots, volumes, wire
 
 GROUP = objects.group().key
@@ -121,3 +121,14 @@ def test_a_claim_that_goes_is_not_held_by_a_group_whose_members_never_will_be_re
     assert let_go.finalizers == ()
     cutting = views.Use(objects.group(), objects.group_content())
     assert protection.decide(views.ClaimView(claim, (cutting,))).intents == ()
+
+
+def test_what_a_lost_call_made_is_not_written_down_twice() -> None:
+    content = objects.ready_content(
+        metadata__annotations={names.BEING_DELETED_ANNOTATION: names.MARK}, **GOING
+    )
+    call = intents.CreateSnapshot("snapshot-uid-1", source_volume="vol")
+    told = outcomes.SnapshotInfo("handle", "vol", creation_time=10**18)
+    view = views.ContentView(content, objects.class_(), call=call, answer=told)
+    decision = deletion.decide(view, objects.DRIVER_POLICY)
+    assert decision == intents.Decision(again=0.0)
