@@ -25,6 +25,8 @@ _MOVED = [
     "max_over_time(snapshot_controller_operations_in_flight[5m]) > 0",
     'snapshot_controller_operation_total_seconds_count{operation_name="CreateSnapshot"} > 0',
     'snapshot_controller_operation_total_seconds_count{operation_name="DeleteSnapshot"} > 0',
+    'snapshot_controller_operation_total_seconds_count{operation_name="CreateGroupSnapshot"} > 0',
+    'snapshot_controller_operation_total_seconds_count{operation_name="DeleteGroupSnapshot"} > 0',
     'snapshot_controller_operation_total_seconds_count{snapshot_type="pre-provisioned"} > 0',
     'csi_sidecar_operations_seconds_count{grpc_status_code="ABORTED"} == 1',
     "snapshotd_csi_connected == 1",
