@@ -57,6 +57,52 @@ def test_a_snapshot_is_explained_from_its_first_trouble_to_its_end(dev: e2e.Dev)
     dev.kubectl("wait", "volumesnapshot/one", "--for=delete", f"--timeout={e2e.PATIENCE:g}s")
 
 
+GROUP = """
+apiVersion: groupsnapshot.storage.k8s.io/v1
+kind: VolumeGroupSnapshot
+metadata: {name: both}
+spec: {source: {selector: {matchLabels: {app: db}}}}
+"""
+
+
+def test_a_group_is_explained_with_its_members_and_its_content(dev: e2e.Dev) -> None:
+    here = ["-n", dev.kubectl.namespace]
+    dev.kubectl.apply(CLAIM + GROUP)
+    dev.kubectl.wait("pvc/source", "jsonpath={.status.phase}=Bound")
+    told = explain(dev, *here, "group/both")
+    assert told.returncode == 4, told.stderr
+    assert "selects no PersistentVolumeClaim" in told.stdout
+    (report,) = json.loads(explain(dev, *here, "--all", "-o", "json").stdout)
+    assert report["subject"] == f"VolumeGroupSnapshot {dev.kubectl.namespace}/both"
+
+    dev.kubectl("label", "pvc", "source", "app=db")
+    dev.kubectl.wait("volumegroupsnapshot/both", "jsonpath={.status.readyToUse}=true")
+    told = explain(dev, *here, "vgs/both", "-o", "json")
+    assert told.returncode == 0, told.stdout
+    (report,) = json.loads(told.stdout)
+    own, of_member = report["findings"][-2:]
+    assert own["told"] == of_member["told"] == "is ready to use"
+    assert own["about"] == report["subject"]
+    found = dev.kubectl.get("volumegroupsnapshot", "both")
+    assert found is not None
+    content = found["status"]["boundVolumeGroupSnapshotContentName"]
+    assert explain(dev, f"groupcontent/{content}").returncode == 0
+    (member,) = dev.kubectl.items("volumesnapshots")
+    told = explain(dev, *here, member["metadata"]["name"])
+    assert told.returncode == 0, told.stdout
+    assert "is the group snapshot that it is a member of" in told.stdout
+
+    dev.kubectl("delete", "volumesnapshot", member["metadata"]["name"], "--wait=false")
+    told = explain(dev, *here, member["metadata"]["name"])
+    assert told.returncode == 4, told.stdout
+    assert f"kubectl -n {dev.kubectl.namespace} delete volumegroupsnapshot both" in told.stdout
+    dev.kubectl("delete", "volumegroupsnapshot", "both", f"--timeout={e2e.PATIENCE:g}s")
+    dev.until(
+        lambda: explain(dev, *here, "--all", "-o", "json").stdout.strip() == "[]",
+        "something is left that is not settled",
+    )
+
+
 def test_what_is_not_there_is_told_in_a_sentence(dev: e2e.Dev) -> None:
     told = explain(dev, "nothing")
     assert (told.returncode, told.stdout) == (2, "")
