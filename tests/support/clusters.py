@@ -78,6 +78,17 @@ class RealDev(e2e.Dev):
 
     def started(self) -> "RealDev":
         """Install what the roles need, where it is not there, and start them."""
+        try:
+            self.installed()
+            for part in self.start_roles():
+                self.until(part.synced, f"it does not start: {part.log.read_text()}")
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def installed(self) -> "RealDev":
+        """Install what the roles need, where it is not there, and start all but them."""
         kubectl = self.kubectl
         if kubectl.run("get", "crd", "volumesnapshots.snapshot.storage.k8s.io").returncode != 0:
             kubectl("apply", "-k", str(CONFIG / "crd"))
@@ -94,15 +105,19 @@ class RealDev(e2e.Dev):
         self._start("dev", "--parts=driver,provisioner", *backstage)
         self.log, self.process = self._parts[0].log, self._parts[0].process
         self.until(socket.exists, "the driver does not start")
-        leases = ["--leader-election", f"--leader-election-namespace={_SYSTEM}"]
-        self._start("controller", self._account("snapshot-controller"), *leases)
-        self._start("sidecar", self._account("csi-snapshotter"), f"--csi-address={socket}", *leases)
-        for part in self._parts[1:]:
-            self.until(part.synced, f"it does not start: {part.log.read_text()}")
         return self
 
+    def start_roles(self, *flags: str) -> list[e2e.Part]:
+        """Start controller and sidecar with these flags."""
+        common = ["--leader-election", f"--leader-election-namespace={_SYSTEM}", *flags]
+        socket = f"--csi-address={self.folder / 'csi.sock'}"
+        self._start("controller", self._account("snapshot-controller"), *common)
+        self._start("sidecar", self._account("csi-snapshotter"), socket, *common)
+        return self._parts[-2:]
+
     def _start(self, *words: str) -> None:
-        self._parts.append(e2e.Part(self.folder.with_name(f"{words[0]}.log"), *words))
+        log = self.folder.with_name(f"{words[0]}-{len(self._parts)}.log")
+        self._parts.append(e2e.Part(log, *words))
 
     def _account(self, name: str) -> str:
         token = self.kubectl("create", "token", name, "-n", _SYSTEM).strip()
