@@ -147,8 +147,9 @@ def cut_now(story: GroupStory) -> None:
         each.creation_time.seconds = int(objects.NOW) + 60
 
 
+@pytest.mark.parametrize(("lost", "stray"), [("vol-a", "vol-b"), ("vol-b", "vol-a")])
 async def test_a_refusal_after_a_lost_call_is_held_against_the_lists_of_all_volumes(
-    grouped: GroupStory,
+    grouped: GroupStory, lost: str, stray: str
 ) -> None:
     """One volume is gone by now, and the driver looks for volumes before it looks for names."""
     story = grouped
@@ -156,7 +157,7 @@ async def test_a_refusal_after_a_lost_call_is_held_against_the_lists_of_all_volu
     await story.start()
     story.driver.fail(CREATE, Status.UNAVAILABLE, done=True)
     await story.add(objects.group_content())
-    del story.driver.kept[f"{HANDLE}/vol-a"]
+    del story.driver.kept[f"{HANDLE}/{lost}"]
     cut_now(story)
     story.driver.fail(CREATE, Status.NOT_FOUND)
     await story.delete()
@@ -164,7 +165,7 @@ async def test_a_refusal_after_a_lost_call_is_held_against_the_lists_of_all_volu
     assert story.driver.calls[2:] == ["ListSnapshots", "ListSnapshots"]
     [(reason, message)] = story.events()[1:]
     assert reason == "GroupSnapshotDeleteError"
-    assert f"belong to no VolumeSnapshotContent: {HANDLE}/vol-b. " in message
+    assert f"belong to no VolumeSnapshotContent: {HANDLE}/{stray}. " in message
     story.driver.kept.clear()
     story.driver.fail(CREATE, Status.NOT_FOUND)
     await story.look()
