@@ -28,7 +28,12 @@ def publish(
     policy: views.ClusterPolicy,
     now: float,
 ) -> intents.Decision:
-    """Bring the status of a bound snapshot up to its content's."""
+    """Bring the status of a bound snapshot up to its content's.
+
+    Ready is for good: a content that seems not to be is one that our watch of contents tells late.
+    """
+    if view.snapshot.ready and not content.ready:
+        return intents.Decision(why=f"waits for {content.key} to be seen ready, which it was")
     change = _difference(view, content, now)
     why = "" if content.ready else "waits for the driver to make the snapshot ready"
     if content.ready and not view.snapshot.ready:

@@ -132,3 +132,22 @@ def test_what_a_lost_call_made_is_not_written_down_twice() -> None:
     view = views.ContentView(content, objects.class_(), call=call, answer=told)
     decision = deletion.decide(view, objects.DRIVER_POLICY)
     assert decision == intents.Decision(again=0.0)
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "content"),
+    [
+        (objects.ready_snapshot(), objects.content()),
+        (
+            objects.group(status=groups.GroupStatus("groupsnapcontent-uid-7", ready_to_use=True)),
+            objects.group_content(),
+        ),
+    ],
+)
+def test_what_is_ready_stays_so_though_its_content_is_seen_late(
+    snapshot: groups.AnySnapshot, content: groups.AnyContent
+) -> None:
+    view = views.BindingView(snapshot, content)
+    decision = publishing.publish(view, content, objects.POLICY, objects.NOW)
+    assert decision.intents == ()
+    assert "to be seen ready" in decision.why
