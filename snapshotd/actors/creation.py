@@ -94,10 +94,17 @@ class ContentActor:
                     case intents.Refresh():
                         raise TypeError(f"the driver's side reads no object again: {intent}")
                     case _:
+                        self._note_release(view, intent)
                         await self._performer.perform(intent)
             if call is None and decision.again != 0.0:
                 return self._settle(view.content, decision)
         raise errors.Unavailable(f"{key} did not settle in {perform.MOST_ROUNDS} rounds")
+
+    def _note_release(self, view: views.ContentView, intent: intents.Anything) -> None:
+        """Note that the driver's answer ends a deletion, before the write: that may be lost."""
+        releases = isinstance(intent, intents.UpdateMetadata) and intent.finalizers is not None
+        if releases and view.content.metadata.deleting and view.answer is not None:
+            self._attempts.note(view.content, outcomes.Attempt.NOTHING)
 
     def look(self, key: keys.Key) -> intents.Decision:
         """Decide and do nothing: return what a reconcile of this content begins with."""

@@ -60,7 +60,9 @@ def _ask(view: views.ContentView, policy: views.DriverPolicy) -> intents.Decisio
     if content.given_handle:
         return _failed(content, f"{_undone(content)}: {calls.no_members(content)}", backs_off=False)
     nothing_made = view.attempt in {outcomes.Attempt.NEVER, outcomes.Attempt.REFUSED}
-    if nothing_made and not handle and not content.being_created:
+    # The content may be gone by now: the driver, if it is asked again, would cut anew.
+    settled = view.attempt is outcomes.Attempt.NOTHING
+    if not handle and (settled or (nothing_made and not content.being_created)):
         return _release(content)
     return _ask_by_name(view, policy)
 

@@ -149,6 +149,7 @@ class Attempt(enum.Enum):
     REFUSED = "every call was answered, the last one with a definite failure"
     DOUBTFUL = "every call was answered, the last one with a failure that proves nothing"
     UNKNOWN = "a call was, or may have been, sent, and its end is not known"
+    NOTHING = "the driver was asked what was made, and the content let go upon its answer"
 
 
 # Failures that say nothing about what an earlier call under this name may have made: the driver
