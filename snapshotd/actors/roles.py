@@ -30,9 +30,7 @@ CLUSTER_INDEXES: Mapping[str, caches.Index] = {
         keys.Kind.VOLUME_GROUP_SNAPSHOT_CONTENT, routing.unplaced
     ),
     routing.CLAIMS_BY_NAMESPACE: caches.Index(keys.Kind.CLAIM, routing.by_namespace),
-    routing.GIVEN_BY_GROUP: caches.Index(
-        keys.Kind.VOLUME_SNAPSHOT_CONTENT, routing.given_by_group
-    ),
+    routing.GIVEN_BY_GROUP: caches.Index(keys.Kind.VOLUME_SNAPSHOT_CONTENT, routing.given_by_group),
     routing.GROUPS_BY_CONTENT: caches.Index(keys.Kind.VOLUME_GROUP_SNAPSHOT, routing.by_content),
     routing.GROUPS_BY_CLASS: caches.Index(
         keys.Kind.VOLUME_GROUP_SNAPSHOT, routing.unbound_by_class
