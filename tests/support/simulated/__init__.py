@@ -5,7 +5,8 @@ finalizers and deletion; its watches deliver when they are told to. Nothing wait
 """
 
 from simulated.api import Api
-from simulated.driver import DriverFault, Storage
+from simulated.driver import Storage
+from simulated.faults import DriverFault
 from simulated.gates import Crash
 from simulated.objects import NAMESPACE, bound_claim, snapshot_class
 from simulated.process import DRIVER, Fault, Process, Waiting, Writer

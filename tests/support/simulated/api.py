@@ -32,6 +32,8 @@ class Api:
         self.changes: list[Event] = []
         self.streams: dict[keys.Kind, list[Event]] = {}
         self.watchers: list[Watcher] = []  # told of every change: what was, and what was written
+        self.sent: list[Callable[[intents.Write], None]] = []  # told of requests before they come
+        self.vain: list[Callable[[intents.Write], None]] = []  # told of those that changed nothing
         self.writes = 0
         self.version = 0
         self._uids = 0
@@ -102,6 +104,8 @@ class Api:
             return self.delete(target.key)
         changed = _changed(obj, intent)
         if changed == obj:
+            for each in self.vain:
+                each(intent)
             return obj
         self.put(changed)
         return self.objects.get(target.key)

@@ -1,93 +1,71 @@
-"""A CSI driver in memory: idempotent by name, with answers that are lost, late or refusals."""
+"""A CSI driver in memory: idempotent by name, with answers that are lost, late or refusals.
 
-import enum
-from collections.abc import Callable
+It keeps single snapshots and groups. A group's members come and go with it: nobody may cut one, or
+delete one, by itself.
+"""
 
-import anyio.lowlevel
+from typing import Protocol
+
 import msgspec
-import no_groups
 
-from simulated import gates
+from simulated import faults
 from snapshotd.decide import intents, outcomes
 
-
-class DriverFault(enum.Enum):
-    """What happens to one call."""
-
-    NONE = enum.auto()
-    REFUSED = enum.auto()
-    UNAUTHENTICATED = enum.auto()
-    INTERNAL = enum.auto()
-    INTERNAL_AFTER = enum.auto()
-    BUSY = enum.auto()
-    LOST_BEFORE = enum.auto()
-    LOST_AFTER = enum.auto()
-    SLOW = enum.auto()
-    CRASH_AFTER = enum.auto()
+_TIME = 10**18
 
 
-_EARLY = {
-    DriverFault.REFUSED: outcomes.Code.INVALID_ARGUMENT,
-    DriverFault.UNAUTHENTICATED: outcomes.Code.UNAUTHENTICATED,
-    DriverFault.INTERNAL: outcomes.Code.INTERNAL,
-    DriverFault.BUSY: outcomes.Code.ABORTED,
-    DriverFault.LOST_BEFORE: outcomes.Code.UNAVAILABLE,
-}
-# Once a snapshot exists these would be lies, or, for one that an INTERNAL left behind, what is
-# accepted: a driver that only ever fails, proving nothing, is asked once more, not for ever.
-_UNTRUE = {DriverFault.REFUSED}
-_ACCEPTED = {DriverFault.REFUSED, DriverFault.INTERNAL, DriverFault.UNAUTHENTICATED}
+class Rules(Protocol):
+    """What must hold whenever a call comes in."""
+
+    def may_cut(self, name: str) -> bool:
+        """Say whether a snapshot of this name may be cut by itself."""
+
+    def may_delete(self, handle: str) -> bool:
+        """Say whether the snapshot, or group, of this handle may be deleted now."""
 
 
-class Storage(no_groups.NoGroups):
-    """A driver that keeps snapshots by name, and remembers every one it ever cut."""
+class Storage:
+    """A driver that keeps snapshots and groups by name, and remembers every one it ever cut."""
 
-    def __init__(self, may_delete: Callable[[str], bool]) -> None:
+    def __init__(self, rules: Rules) -> None:
+        self.calls = faults.Calls()
         self.by_name: dict[str, outcomes.SnapshotInfo] = {}
+        self.groups: dict[str, outcomes.GroupInfo] = {}  # by name, or handle if it was given
         self.given: set[str] = set()  # handles that were there before
         self.cut: dict[str, int] = {}
-        self.doubted: set[str] = set()  # names cut by a call that was answered with INTERNAL
-        self.asked: set[str] = set()  # all names so far
         self.deleted: set[str] = set()
-        self.faults: list[DriverFault] = []  # of the next calls, in order
         self.polls_until_ready = 0
-        self._may_delete = may_delete
+        self._rules = rules
         self._polls: dict[str, int] = {}
 
     @property
     def handles(self) -> set[str]:
-        """Every snapshot that exists."""
-        return self.given | {info.handle for info in self.by_name.values()}
+        """Every snapshot that exists by itself, and every group."""
+        singles = {info.handle for info in self.by_name.values()}
+        return self.given | singles | {info.handle for info in self.groups.values()}
+
+    @property
+    def members(self) -> dict[str, str]:
+        """Every snapshot that exists as part of a group, with the group's handle."""
+        every = self.groups.values()
+        return {member.handle: each.handle for each in every for member in each.members}
+
+    # Single snapshots
 
     async def create_snapshot(
         self, call: intents.CreateSnapshot, credentials: object
     ) -> outcomes.SingleAnswer:
         """CSI CreateSnapshot, idempotent by name."""
         del credentials
-        fault = await self._fault(gates.Stop.CALL, call)
-        first = call.name not in self.asked
-        self.asked.add(call.name)
-        untrue = _ACCEPTED if call.name in self.doubted else _UNTRUE
-        if fault in _EARLY and not (fault in untrue and call.name in self.by_name):
-            return outcomes.Refusal(_EARLY[fault], "planned")
-        if fault is DriverFault.SLOW:
-            for _ in range(10):
-                await anyio.lowlevel.checkpoint()
-        self.make(call)
-        if fault is DriverFault.INTERNAL_AFTER and first:
-            self.doubted.add(call.name)
-            return outcomes.Refusal(outcomes.Code.INTERNAL, "planned")
-        if await self._is_lost(fault, call):
-            return outcomes.Refusal(outcomes.Code.DEADLINE_EXCEEDED, "planned")
-        return self._state(self.by_name[call.name])
+        assert self._rules.may_cut(call.name), f"{call.name} must not be cut by itself"
+        refusal = await self.calls.cut(call, self.by_name, lambda: self.make(call))
+        return refusal or self._state(self.by_name[call.name])
 
     def make(self, call: intents.CreateSnapshot) -> None:
         """Cut the snapshot of this name, if it is not there."""
         if call.name not in self.by_name:
-            self.cut[call.name] = self.cut.get(call.name, 0) + 1
-            handle = f"{call.name}#{self.cut[call.name]}"
             self.by_name[call.name] = outcomes.SnapshotInfo(
-                handle, call.source_volume, creation_time=10**18, size=1 << 30
+                self._handle(call.name), call.source_volume, creation_time=_TIME, size=1 << 30
             )
 
     async def delete_snapshot(
@@ -95,34 +73,28 @@ class Storage(no_groups.NoGroups):
     ) -> outcomes.SingleAnswer:
         """CSI DeleteSnapshot, idempotent."""
         del credentials
-        assert self._may_delete(call.handle), f"{call.handle} must not be deleted on storage"
-        fault = await self._fault(gates.Stop.CALL, call)
-        if fault is DriverFault.LOST_BEFORE:
-            return outcomes.Refusal(outcomes.Code.UNAVAILABLE, "planned")
-        if fault in _EARLY:
-            return outcomes.Refusal(outcomes.Code.FAILED_PRECONDITION, "planned")
-        self.remove(call)
-        if await self._is_lost(fault, call):
-            return outcomes.Refusal(outcomes.Code.DEADLINE_EXCEEDED, "planned")
-        return outcomes.Deleted()
+        assert self._rules.may_delete(call.handle), f"{call.handle} must not be deleted on storage"
+        return await self.calls.delete(call, lambda: self.remove(call))
 
     def remove(self, call: intents.DeleteSnapshot) -> None:
         """Delete the snapshot of this handle, if it is there."""
         self.deleted |= {call.handle} & self.handles
         self.given.discard(call.handle)
-        kept = {name: info for name, info in self.by_name.items() if info.handle != call.handle}
-        self.by_name = kept
+        for name in [name for name, info in self.by_name.items() if info.handle == call.handle]:
+            del self.by_name[name]
 
     async def check_snapshot(
         self, call: intents.CheckSnapshot, credentials: object
     ) -> outcomes.SingleAnswer:
         """CSI ListSnapshots by id."""
         del credentials
-        fault = await self._fault(gates.Stop.CALL, call)
-        if fault not in {DriverFault.NONE, DriverFault.SLOW}:
-            return outcomes.Refusal(outcomes.Code.UNAVAILABLE, "planned")
-        if call.handle in self.given:
-            return outcomes.SnapshotInfo(call.handle, creation_time=10**18, size=1, ready=True)
+        if refusal := await self.calls.ask(call):
+            return refusal
+        group = self.members.get(call.handle, "")
+        if group or call.handle in self.given:
+            return outcomes.SnapshotInfo(
+                call.handle, creation_time=_TIME, size=1, ready=True, group_handle=group
+            )
         for info in self.by_name.values():
             if info.handle == call.handle:
                 return self._state(info)
@@ -131,25 +103,101 @@ class Storage(no_groups.NoGroups):
     async def find_snapshots(
         self, call: intents.FindSnapshots, credentials: object
     ) -> outcomes.SingleAnswer:
-        """CSI ListSnapshots of a volume."""
+        """CSI ListSnapshots of a volume: members of groups are snapshots there, too."""
         del credentials
-        if await self._fault(gates.Stop.CALL, call) not in {DriverFault.NONE, DriverFault.SLOW}:
-            return outcomes.Refusal(outcomes.Code.UNAVAILABLE, "planned")
-        ours = (each for each in self.by_name.values() if each.source_volume == call.source_volume)
-        return outcomes.Found(tuple(ours))
+        if refusal := await self.calls.ask(call):
+            return refusal
+        members = [each for group in self.groups.values() for each in group.members]
+        every = [*self.by_name.values(), *members]
+        return outcomes.Found(
+            tuple(each for each in every if each.source_volume == call.source_volume)
+        )
 
-    async def _fault(self, stop: gates.Stop, call: intents.Call) -> DriverFault:
-        if gates.current() is not None:
-            fate = await gates.stop(stop, call)
-            return fate if isinstance(fate, DriverFault) else DriverFault.NONE
-        return self.faults.pop(0) if self.faults else DriverFault.NONE
+    # Groups
 
-    async def _is_lost(self, fault: DriverFault, call: intents.Call) -> bool:
-        if fault is DriverFault.CRASH_AFTER:
-            raise gates.Crash
-        later = await gates.stop(gates.Stop.REPLY, call)
-        return DriverFault.LOST_AFTER in {fault, later}
+    def give_group(self, handle: str, members: tuple[str, ...]) -> None:
+        """Have a group be there that somebody took before, by other means."""
+        infos = tuple(outcomes.SnapshotInfo(each, f"old-{each}", _TIME) for each in members)
+        self.groups[handle] = outcomes.GroupInfo(handle, _TIME, members=infos)
+
+    async def create_group(
+        self, call: intents.CreateGroupSnapshot, credentials: object
+    ) -> outcomes.GroupAnswer:
+        """CSI CreateVolumeGroupSnapshot, idempotent by name."""
+        del credentials
+        existing = self.groups.get(call.name)
+        if existing is not None:
+            volumes = {each.source_volume for each in existing.members}
+            assert set(call.source_volumes) == volumes, f"another call of the same name: {call}"
+        refusal = await self.calls.cut(call, self.groups, lambda: self.make_group(call))
+        return refusal or self._state_of_group(self.groups[call.name])
+
+    def make_group(self, call: intents.CreateGroupSnapshot) -> None:
+        """Cut the group of this name, if it is not there."""
+        if call.name not in self.groups:
+            handle = self._handle(call.name)
+            members = tuple(
+                outcomes.SnapshotInfo(
+                    f"{handle}/{each}", each, creation_time=_TIME, size=1 << 30, group_handle=handle
+                )
+                for each in reversed(call.source_volumes)  # a driver has an order of its own
+            )
+            self.groups[call.name] = outcomes.GroupInfo(handle, _TIME, members=members)
+
+    async def delete_group(
+        self, call: intents.DeleteGroupSnapshot, credentials: object
+    ) -> outcomes.GroupAnswer:
+        """CSI DeleteVolumeGroupSnapshot, idempotent; the list of members must be the whole one."""
+        del credentials
+        assert self._rules.may_delete(call.handle), f"{call.handle} must not be deleted on storage"
+        return await self.calls.delete(call, lambda: self.remove_group(call))
+
+    def remove_group(self, call: intents.DeleteGroupSnapshot) -> outcomes.Refusal | None:
+        """Delete the group of this handle with its members, if it is there."""
+        for name, info in list(self.groups.items()):
+            if info.handle != call.handle:
+                continue
+            if not _are_all(info, call.members):
+                return outcomes.Refusal(outcomes.Code.INVALID_ARGUMENT, "not its snapshot_ids")
+            self.deleted |= {info.handle, *call.members}
+            del self.groups[name]
+        return None
+
+    async def check_group(
+        self, call: intents.CheckGroupSnapshot, credentials: object
+    ) -> outcomes.GroupAnswer:
+        """CSI GetVolumeGroupSnapshot."""
+        del credentials
+        if refusal := await self.calls.ask(call):
+            return refusal
+        for info in self.groups.values():
+            if info.handle == call.handle:
+                if not _are_all(info, call.members):
+                    return outcomes.Refusal(outcomes.Code.INVALID_ARGUMENT, "not its snapshot_ids")
+                return self._state_of_group(info)
+        return outcomes.NotListed()
+
+    # Both
+
+    def _handle(self, name: str) -> str:
+        self.cut[name] = self.cut.get(name, 0) + 1
+        return f"{name}#{self.cut[name]}"
 
     def _state(self, info: outcomes.SnapshotInfo) -> outcomes.SnapshotInfo:
         polls = self._polls[info.handle] = self._polls.get(info.handle, 0) + 1
         return msgspec.structs.replace(info, ready=polls > self.polls_until_ready)
+
+    def _state_of_group(self, info: outcomes.GroupInfo) -> outcomes.GroupInfo:
+        """Return a group's state: one member is ready a look before the others, and the group."""
+        polls = self._polls[info.handle] = self._polls.get(info.handle, 0) + 1
+        ready = polls > self.polls_until_ready
+        early = polls >= self.polls_until_ready
+        members = tuple(
+            msgspec.structs.replace(each, ready=early if number == 0 else ready)
+            for number, each in enumerate(info.members)
+        )
+        return msgspec.structs.replace(info, ready=ready, members=members)
+
+
+def _are_all(info: outcomes.GroupInfo, members: tuple[str, ...]) -> bool:
+    return sorted(members) == sorted(each.handle for each in info.members)

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import contextvars
 import enum
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from typing import Protocol
 
 from snapshotd.decide import intents
@@ -38,6 +38,9 @@ class Stop(enum.Enum):
     SLEEP = "some time is to pass"
 
 
+_CALLING = {Stop.CALL, Stop.REPLY}
+
+
 class Parked:
     """One stop of one operation; `about` is what is on its way."""
 
@@ -58,7 +61,7 @@ class Owner(Protocol):
 class Operation:
     """One reconcile in flight."""
 
-    def __init__(self, owner: Owner, key: keys.Key, known: frozenset[keys.Key]) -> None:
+    def __init__(self, owner: Owner, key: keys.Key, known: frozenset[Hashable]) -> None:
         self.owner = owner
         self.key = key
         self.known = known  # what was cached when it began
@@ -74,15 +77,16 @@ class Operation:
         context = contextvars.copy_context()
         context.run(_CURRENT.set, self)
         self.task = loop.create_task(self._run(reconcile), context=context)
-        loop.run_until_complete(self._quiet())
+        loop.run_until_complete(self._quiet(alone=True))
 
     def go_on(
         self, loop: asyncio.AbstractEventLoop, parked: Parked, fate: enum.Enum | None
     ) -> None:
         """Let it go on from one stop, with this fate, as far as the next."""
         self.parked.remove(parked)
+        alone = not self.parked
         parked.future.set_result(fate)
-        loop.run_until_complete(self._quiet())
+        loop.run_until_complete(self._quiet(alone=alone))
 
     def die(self, loop: asyncio.AbstractEventLoop) -> None:
         """End it where it stands."""
@@ -102,10 +106,13 @@ class Operation:
     ) -> actor.Verdict:
         return await reconcile(self.key)
 
-    async def _quiet(self) -> None:
+    async def _quiet(self, *, alone: bool) -> None:
+        """Wait for the next stop; `alone`: only a call to the driver has a task beside it."""
         for ticks in range(_MOST_TICKS):
-            stopped = any(each.stop is not Stop.SLEEP for each in self.parked)
-            if self.done or (stopped and ticks >= _TICKS):
+            stops = {each.stop for each in self.parked}
+            stopped = bool(stops - {Stop.SLEEP})
+            waited = ticks >= _TICKS or (alone and stops.isdisjoint(_CALLING))
+            if self.done or (stopped and waited):
                 return
             await asyncio.sleep(0)
         raise AssertionError(f"{self.key}: neither stopped nor done")

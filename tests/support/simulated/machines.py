@@ -3,9 +3,9 @@
 import random as randoms
 from collections.abc import Callable, Mapping
 
-from simulated import gates, people, world
+from simulated import families, faults, gates, group_people, objects, people, world
 from snapshotd.decide import intents
-from snapshotd.model import keys
+from snapshotd.model import groups, keys
 
 _MANY = 80  # moves: enough for one snapshot to become ready
 
@@ -66,9 +66,17 @@ _REQUESTS = (
     intents.PublishStatus,
     intents.BindContent,
     intents.PrepareSnapshot,
+    intents.CreateMember,
+    intents.DeleteMember,
     intents.Refresh,
 )
-_CALLS = (intents.CreateSnapshot, intents.CreateSnapshot, intents.DeleteSnapshot)
+_CALLS = (
+    intents.CreateSnapshot,
+    intents.CreateSnapshot,
+    intents.DeleteSnapshot,
+    intents.CreateGroupSnapshot,
+    intents.DeleteGroupSnapshot,
+)
 _BEFORE_CALLS = (gates.Stop.CALL, gates.Stop.REPLY)
 _BEFORE_REQUESTS = (gates.Stop.REQUEST, gates.Stop.ANSWER, gates.Stop.READ)
 
@@ -82,12 +90,24 @@ def _a_place(random: randoms.Random) -> Callable[[gates.Parked], bool]:
     return lambda parked: parked.stop is stop and isinstance(parked.about, kind)
 
 
+def _somebody_takes_one(w: world.World, random: randoms.Random) -> None:
+    """Have a user take a snapshot, or a group."""
+    alone = random.random() < 0.6
+    (people.a_user_takes_a_snapshot if alone else group_people.a_user_takes_a_group)(w, random)
+
+
+def _somebody_deletes_one(w: world.World, random: randoms.Random) -> None:
+    """Have a user delete a snapshot, or a group."""
+    alone = random.random() < 0.6
+    (people.a_user_deletes_a_snapshot if alone else group_people.a_user_deletes_a_group)(w, random)
+
+
 def something_happens_just_there(w: world.World, random: randoms.Random) -> None:
     """Run up to one place between two steps of somebody; there, people and fate step in."""
     if random.random() < 0.5:
-        people.a_user_takes_a_snapshot(w, random)
+        _somebody_takes_one(w, random)
     if random.random() < 0.3:
-        people.a_user_deletes_a_snapshot(w, random)
+        _somebody_deletes_one(w, random)
     parked = w.run(random, _MANY, until=_a_place(random))
     if parked is None:
         return
@@ -104,12 +124,12 @@ def something_happens_just_there(w: world.World, random: randoms.Random) -> None
 
 def a_lost_cut_is_deleted(w: world.World, random: randoms.Random) -> None:
     """Take, let it be cut with an answer that is lost or late, delete; somebody dies meanwhile."""
-    people.a_user_takes_a_snapshot(w, random)
+    _somebody_takes_one(w, random)
     stop = random.choice(_BEFORE_CALLS)
     parked = w.run(
         random,
         _MANY,
-        until=lambda each: each.stop is stop and isinstance(each.about, intents.CreateSnapshot),
+        until=lambda each: each.stop is stop and isinstance(each.about, faults.Cut),
     )
     if parked is None:
         return
@@ -126,9 +146,37 @@ def a_lost_cut_is_deleted(w: world.World, random: randoms.Random) -> None:
     w.run(random, random.choice([10, _MANY]), luck=w.setting.luck)
 
 
+def a_group_is_taken_anew(w: world.World, random: randoms.Random) -> None:
+    """Delete a group, and take another of its name as soon as it is gone: members may linger."""
+    group = people.any_of(random, w.api.all_of(groups.VolumeGroupSnapshot))
+    if group is None:
+        return
+    w.api.delete(group.key)
+    for _ in range(_MANY):
+        w.run(random, 1)
+        if group.key not in w.api.objects:
+            again = objects.group(group.metadata.name, labels=world.LABELS, of="deleting")
+            w.api.put(again)
+            return
+
+
+def a_group_goes_that_is_restored_from(w: world.World, random: randoms.Random) -> None:
+    """Have a member be filled from, before or after its group's deletion was asked for."""
+    group = people.any_of(random, [g for g in w.api.all_of(groups.VolumeGroupSnapshot) if g.ready])
+    if group is None:
+        return
+    members = families.members_of(w.api, group.metadata.uid)
+    for deed in random.sample(["delete", "restore"], 2):
+        if deed == "delete":
+            w.api.delete(group.key)
+        elif members:
+            people.restore(w, random, random.choice(members))
+        w.run(random, random.choice([0, 5, 20]), luck=w.setting.luck)
+
+
 def a_late_request_makes_a_content(w: world.World, random: randoms.Random) -> None:
     """A leader that lost its lease still creates a content, when the new one let go already."""
-    people.a_user_takes_a_snapshot(w, random)
+    _somebody_takes_one(w, random)
     parked = w.run(
         random,
         _MANY,
@@ -158,13 +206,8 @@ def _wake_sleepers(w: world.World, random: randoms.Random) -> None:
 
 
 def _snapshots_of(w: world.World, parked: gates.Parked) -> list[keys.Key]:
-    name = parked.about.name if isinstance(parked.about, intents.CreateSnapshot) else ""
-    some = w.api.objects.values()
-    return [
-        each.key
-        for each in some
-        if each.key.kind is keys.Kind.VOLUME_SNAPSHOT and name.endswith(each.metadata.uid)
-    ]
+    name = parked.about.name if isinstance(parked.about, faults.Cut) else ""
+    return [each.key for each in families.both(w.api) if name.endswith(f"-{each.metadata.uid}")]
 
 
 _INTERRUPTIONS: tuple[people.Step, ...] = (
@@ -176,7 +219,10 @@ _INTERRUPTIONS: tuple[people.Step, ...] = (
     people.an_administrator_changes_a_policy,
     people.an_administrator_changes_a_policy,
     people.an_administrator_changes_a_class,
-    people.a_group_goes,
+    group_people.a_user_deletes_a_group,
+    group_people.a_user_deletes_a_group,
+    group_people.a_user_deletes_a_member,
+    group_people.a_user_labels_a_claim_anew,
     a_process_hears_everything,
     a_process_dies,
     a_kind_is_listed_again,
@@ -199,4 +245,6 @@ STEPS: Mapping[people.Step, int] = {
     something_happens_just_there: 12,
     a_lost_cut_is_deleted: 5,
     a_late_request_makes_a_content: 2,
+    a_group_is_taken_anew: 2,
+    a_group_goes_that_is_restored_from: 2,
 }

@@ -20,12 +20,20 @@ def snapshot_class(name: str, policy: str, *, default: bool = False) -> wire.Obj
     )
 
 
+def group_class(name: str, policy: str, *, default: bool = False) -> wire.Object:
+    """Return a class of the driver for groups."""
+    annotations = {names.GROUP_DEFAULT_CLASS_ANNOTATION: "true"} if default else {}
+    return groups.VolumeGroupSnapshotClass(
+        meta.ObjectMeta(name=name, annotations=annotations), process.DRIVER, policy
+    )
+
+
 def bound_claim(
-    name: str, *, local: bool = False
+    name: str, *, local: bool = False, labels: dict[str, str] | None = None
 ) -> tuple[volumes.PersistentVolumeClaim, volumes.PersistentVolume]:
     """Return a claim and its volume, each bound to the other; `local` to a node."""
     claim = volumes.PersistentVolumeClaim(
-        meta.ObjectMeta(name=name, namespace=NAMESPACE),
+        meta.ObjectMeta(name=name, namespace=NAMESPACE, labels=labels or {}),
         volumes.ClaimSpec(volume_name=f"pv-{name}"),
         volumes.ClaimStatus(phase=names.BOUND),
     )
@@ -66,30 +74,26 @@ def content(
     return snapshots.VolumeSnapshotContent(metadata, spec)
 
 
-def group(name: str) -> groups.VolumeGroupSnapshot:
-    """Return a group snapshot."""
+def group(
+    name: str, *, labels: dict[str, str] | None = None, content: str | None = None, of: str | None
+) -> groups.VolumeGroupSnapshot:
+    """Return a group snapshot of the claims with these labels, or for a content; `of`: class."""
+    selector = None if labels is None else groups.LabelSelector(labels)
     return groups.VolumeGroupSnapshot(
-        meta.ObjectMeta(name=name, namespace=NAMESPACE), groups.GroupSpec(groups.GroupSource())
+        meta.ObjectMeta(name=name, namespace=NAMESPACE),
+        groups.GroupSpec(groups.GroupSource(selector, content), of),
     )
 
 
-def member(name: str, *, group: str, content: str) -> snapshots.VolumeSnapshot:
-    """Return a member of a group, as the group's controller makes it."""
-    owner = meta.OwnerReference(
-        f"{names.GROUP_GROUP}/v1", keys.Kind.VOLUME_GROUP_SNAPSHOT, group, ""
-    )
-    metadata = meta.ObjectMeta(
-        name=name,
-        namespace=NAMESPACE,
-        finalizers=(names.SNAPSHOT_GROUP_FINALIZER,),
-        owner_references=(owner,),
-    )
-    source = snapshots.VolumeSnapshotSource(volume_snapshot_content_name=content)
-    return snapshots.VolumeSnapshot(
-        metadata,
-        snapshots.VolumeSnapshotSpec(source),
-        snapshots.VolumeSnapshotStatus(volume_group_snapshot_name=group),
-    )
+def group_content(
+    name: str, *, policy: str, handles: groups.GroupHandles, group: str
+) -> groups.VolumeGroupSnapshotContent:
+    """Return a content made by hand for a group that is on storage already."""
+    metadata = meta.ObjectMeta(name=name, labels={names.MANAGED_BY_LABEL: NODE})
+    source = groups.GroupContentSource(group_snapshot_handles=handles)
+    ref = meta.ObjectReference(name=group, namespace=NAMESPACE)
+    spec = groups.GroupContentSpec(policy, process.DRIVER, source, ref)
+    return groups.VolumeGroupSnapshotContent(metadata, spec)
 
 
 def restore(name: str, snapshot: str, *, told: bool, by_ref: bool) -> volumes.PersistentVolumeClaim:

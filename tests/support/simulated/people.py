@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from simulated import objects, world
+from simulated import families, objects, world
 from snapshotd.model import keys, names, snapshots, volumes
 
 T = TypeVar("T")
@@ -15,7 +15,7 @@ _NAMES = 5  # few, so that names are taken again
 
 
 def a_user_takes_a_snapshot(w: world.World, random: randoms.Random) -> None:
-    name = _free_name(w, random)
+    name = free_name(w, random)
     if name:
         class_name = random.choice([*world.CLASSES, "deleting", None])
         claim = random.choice(world.CLAIMS)
@@ -23,7 +23,7 @@ def a_user_takes_a_snapshot(w: world.World, random: randoms.Random) -> None:
 
 
 def an_administrator_brings_a_snapshot(w: world.World, random: randoms.Random) -> None:
-    name = _free_name(w, random)
+    name = free_name(w, random)
     if not name:
         return
     content = f"content-{name}"  # which may be there, left by another of that name
@@ -44,34 +44,10 @@ def _bring_content(w: world.World, random: randoms.Random, content: str, snapsho
         w.api.put(objects.content(content, policy=policy, handle=handle, snapshot=snapshot))
 
 
-def a_group_is_taken(w: world.World, random: randoms.Random) -> None:
-    name = _free_name(w, random)
-    if not name or snapshots.content_key(f"content-{name}") in w.api.objects:
-        return
-    w.made += 1
-    group = f"group-{w.made}"
-    w.api.put(objects.group(group))
-    _bring_content(w, random, f"content-{name}", name)
-    content = w.api.find(snapshots.VolumeSnapshotContent, snapshots.content_key(f"content-{name}"))
-    assert content is not None
-    status = snapshots.VolumeSnapshotContentStatus(volume_group_snapshot_handle=group)
-    w.api.put(msgspec.structs.replace(content, status=status))
-    w.api.put(objects.member(name, group=group, content=f"content-{name}"))
-
-
-def a_group_goes(w: world.World, random: randoms.Random) -> None:
-    key = _any(random, [each for each in w.api.objects if each.kind is _GROUP])
-    if key:
-        w.api.delete(key)
-
-
-_GROUP = keys.Kind.VOLUME_GROUP_SNAPSHOT
-
-
 def a_user_deletes_a_snapshot(w: world.World, random: randoms.Random) -> None:
     some = w.api.all_of(snapshots.VolumeSnapshot)
     alive = [each for each in some if not each.metadata.deleting]
-    if found := _any(random, alive):
+    if found := any_of(random, alive):
         w.api.delete(found.key)
 
 
@@ -84,15 +60,14 @@ def a_user_brings_a_claim(w: world.World, random: randoms.Random) -> None:
 
 
 def an_administrator_deletes_a_content(w: world.World, random: randoms.Random) -> None:
-    if found := _any(random, w.api.all_of(snapshots.VolumeSnapshotContent)):
+    if found := any_of(random, families.contents(w.api)):
         w.api.delete(found.key)
 
 
 def an_administrator_tears_a_content_away(w: world.World, random: randoms.Random) -> None:
-    found = _any(random, w.api.all_of(snapshots.VolumeSnapshotContent))
+    found = any_of(random, families.contents(w.api))
     if found:
-        uid = found.spec.volume_snapshot_ref.uid
-        w.witness.forced.add(uid)
+        w.witness.forced.add(found.ref.uid)
         w.witness.left |= w.witness.handles_of(found)
         metadata = msgspec.structs.replace(found.metadata, finalizers=())
         w.api.put(msgspec.structs.replace(found, metadata=metadata))
@@ -100,7 +75,7 @@ def an_administrator_tears_a_content_away(w: world.World, random: randoms.Random
 
 
 def an_administrator_changes_a_policy(w: world.World, random: randoms.Random) -> None:
-    found = _any(random, w.api.all_of(snapshots.VolumeSnapshotContent))
+    found = any_of(random, families.contents(w.api))
     if found:
         w.witness.meddled.add(found.metadata.uid)
         retained = found.spec.deletion_policy == names.RETAIN
@@ -130,24 +105,28 @@ def a_node_comes_or_goes(w: world.World, random: randoms.Random) -> None:
 
 
 def a_user_restores_a_snapshot(w: world.World, random: randoms.Random) -> None:
-    found = _any(random, w.api.all_of(snapshots.VolumeSnapshot))
-    if found:
-        w.made += 1
-        told, by_ref = random.random() < 0.7, random.random() < 0.5
-        name = f"restore-{w.made}"
-        w.api.put(objects.restore(name, found.metadata.name, told=told, by_ref=by_ref))
-        if random.random() < 0.6:
-            _begin_filling(w, volumes.claim_key(objects.NAMESPACE, name))
+    if found := any_of(random, w.api.all_of(snapshots.VolumeSnapshot)):
+        restore(w, random, found)
+
+
+def restore(w: world.World, random: randoms.Random, source: snapshots.VolumeSnapshot) -> None:
+    """Bring a claim that is to be filled from a snapshot."""
+    w.made += 1
+    told, by_ref = random.random() < 0.7, random.random() < 0.5
+    name = f"restore-{w.made}"
+    w.api.put(objects.restore(name, source.metadata.name, told=told, by_ref=by_ref))
+    if random.random() < 0.6:
+        _begin_filling(w, volumes.claim_key(objects.NAMESPACE, name))
 
 
 def a_user_gives_a_restore_up(w: world.World, random: randoms.Random) -> None:
-    if found := _any(random, restores(w)):
+    if found := any_of(random, restores(w)):
         w.api.delete(found.key)
         w.witness.filling.pop(found.key, None)
 
 
 def the_provisioner_works(w: world.World, random: randoms.Random) -> None:
-    found = _any(random, restores(w))
+    found = any_of(random, restores(w))
     if found is None:
         return
     if found.key in w.witness.filling:
@@ -189,13 +168,15 @@ def _begin_filling(w: world.World, key: keys.Key) -> None:
         w.witness.filling[key] = snapshot.metadata.uid
 
 
-def _free_name(w: world.World, random: randoms.Random) -> str:
+def free_name(w: world.World, random: randoms.Random) -> str:
+    """Return a name that no snapshot has, or ''."""
     taken = {each.metadata.name for each in w.api.all_of(snapshots.VolumeSnapshot)}
     free = [name for n in range(_NAMES) if (name := f"snap-{n}") not in taken]
     return random.choice(free) if free else ""
 
 
-def _any(random: randoms.Random, some: list[T]) -> T | None:
+def any_of(random: randoms.Random, some: list[T]) -> T | None:
+    """Return one of some, None if there is none."""
     return random.choice(some) if some else None
 
 
@@ -203,8 +184,6 @@ def _any(random: randoms.Random, some: list[T]) -> T | None:
 STEPS: Mapping[Step, int] = {
     a_user_takes_a_snapshot: 10,
     an_administrator_brings_a_snapshot: 4,
-    a_group_is_taken: 3,
-    a_group_goes: 2,
     a_user_deletes_a_snapshot: 7,
     a_user_deletes_a_claim: 2,
     a_user_brings_a_claim: 2,

@@ -5,7 +5,7 @@ The deciders, actors and caches are the real ones; its ports lead to the simulat
 
 import asyncio
 import enum
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import TypeVar
 
 import anyio.lowlevel
@@ -28,9 +28,17 @@ WATCHED_BY_CONTROLLER = (
     K.CLAIM,
     K.VOLUME,
     K.VOLUME_GROUP_SNAPSHOT,
+    K.VOLUME_GROUP_SNAPSHOT_CONTENT,
+    K.VOLUME_GROUP_SNAPSHOT_CLASS,
     K.NODE,
 )
-WATCHED_BY_SIDECAR = (K.VOLUME_SNAPSHOT_CONTENT, K.VOLUME_SNAPSHOT_CLASS)
+WATCHED_BY_SIDECAR = (
+    K.VOLUME_SNAPSHOT_CONTENT,
+    K.VOLUME_SNAPSHOT_CLASS,
+    K.VOLUME_GROUP_SNAPSHOT_CONTENT,
+    K.VOLUME_GROUP_SNAPSHOT_CLASS,
+)
+CONTENTS = (K.VOLUME_SNAPSHOT_CONTENT, K.VOLUME_GROUP_SNAPSHOT_CONTENT)
 T = TypeVar("T")
 
 
@@ -93,6 +101,8 @@ class Writer:
 
     async def write(self, intent: intents.Write) -> wire.Object | None:
         """Do one write, unless its time has come."""
+        for each in self.api.sent:
+            each(intent)
         fault = await self._due(intent)
         if fault in _BEFORE:
             raise _BEFORE[fault]("planned")
@@ -164,21 +174,25 @@ class Process:
         if storage is None:
             cluster = roles.Cluster
             self.cache = caches.Store[wire.Object](roles.CLUSTER_INDEXES)
-            queues = dict.fromkeys(cluster.kinds, self.waiting)
+            queues = dict.fromkeys(cluster.kinds + cluster.group_kinds, self.waiting)
             policy = views.ClusterPolicy(distributed=distributed)
             self.role: roles.Role = cluster(self.cache, queues, world=world, policy=policy)
         else:
             self.cache = caches.Store[wire.Object](roles.DRIVER_INDEXES)
-            queues = dict.fromkeys(roles.Storage.kinds, self.waiting)
+            kinds = roles.Storage.kinds + roles.Storage.group_kinds
+            queues = dict.fromkeys(kinds, self.waiting)
             self.role = roles.Storage(
                 self.cache,
                 queues,
                 world=world,
                 driver=storage,
-                policy=views.DriverPolicy(DRIVER, can_check=can_list, can_list=can_list),
+                policy=views.DriverPolicy(
+                    DRIVER, can_check=can_list, can_list=can_list, can_group=True
+                ),
             )
         self._reconciles = dict(self.role.reconciles())
-        self._read = {kind: len(api.streams.get(kind, ())) for kind in self.watched}
+        self._streams = {kind: api.streams.setdefault(kind, []) for kind in self.watched}
+        self._read = {kind: len(stream) for kind, stream in self._streams.items()}
         self._listed_at = dict(self._read)
         for obj in api.objects.values():
             if obj.key.kind in self.watched and self._selects(obj):
@@ -191,32 +205,33 @@ class Process:
     @property
     def late(self) -> list[keys.Kind]:
         """The kinds of which there is something to deliver."""
-        return [kind for kind in self.watched if self._read[kind] < len(self._stream(kind))]
+        read = self._read
+        return [kind for kind, stream in self._streams.items() if read[kind] < len(stream)]
 
     @property
     def behind(self) -> int:
         """How many changes its watches have not delivered."""
-        return sum(len(self._stream(kind)) - self._read[kind] for kind in self.watched)
+        return sum(len(self._streams[kind]) - self._read[kind] for kind in self.watched)
 
     def deliver(self, kind: keys.Kind | None = None) -> None:
         """Deliver the next change of a kind, or the oldest of all, if there is one."""
         late = self.late
         if kind is None and late:
-            kind = min(late, key=lambda each: self._stream(each)[self._read[each]].version)
+            kind = min(late, key=lambda each: self._streams[each][self._read[each]].version)
         if kind in late:
             self._read[kind] += 1
-            self._take(self._stream(kind)[self._read[kind] - 1])
+            self._take(self._streams[kind][self._read[kind] - 1])
 
     def deliver_again(self, kind: keys.Kind, choose: Callable[[int], int]) -> None:
         """Deliver one change again that was delivered since the kind was listed."""
         since = self._listed_at[kind]
-        delivered = self._stream(kind)[since : self._read[kind]]
+        delivered = self._streams[kind][since : self._read[kind]]
         if delivered:
             self._take(delivered[choose(len(delivered))])
 
     def list_again(self, kind: keys.Kind, choose: Callable[[int], int]) -> None:
         """List a kind anew, as it is now or was a moment ago, and watch from there."""
-        stream = self._stream(kind)
+        stream = self._streams[kind]
         if not stream:
             return
         end = self._read[kind] + choose(len(stream) - self._read[kind] + 1)
@@ -228,9 +243,6 @@ class Process:
         self.cache.replace(kind, state.values(), stream[end - 1].version if end else 0)
         self._read[kind] = self._listed_at[kind] = end
 
-    def _stream(self, kind: keys.Kind) -> list[apis.Event]:
-        return self.api.streams.get(kind, [])
-
     def _take(self, event: apis.Event) -> None:
         if event.obj is None:
             self.cache.remove(event.key, event.version)
@@ -240,7 +252,7 @@ class Process:
     def _selects(self, obj: wire.Object) -> bool:
         """Say whether its watch is for this object: a node's sidecar has a label selector."""
         labels = obj.metadata.labels
-        return not self._of_node or obj.key.kind is not K.VOLUME_SNAPSHOT_CONTENT or bool(labels)
+        return not self._of_node or obj.key.kind not in CONTENTS or bool(labels)
 
     # What it has in hand
 
@@ -262,7 +274,7 @@ class Process:
         return not (self.operations or self.waiting.keys or self.late)
 
     def take(
-        self, loop: asyncio.AbstractEventLoop, key: keys.Key, known: Iterable[keys.Key]
+        self, loop: asyncio.AbstractEventLoop, key: keys.Key, known: Iterable[Hashable]
     ) -> None:
         """Have a worker take a key, as far as its first request."""
         del self.waiting.keys[key]

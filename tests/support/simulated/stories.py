@@ -9,9 +9,9 @@ import dataclasses
 import itertools
 import random as randoms
 
-from simulated import endings, machines, people, world
+from simulated import endings, group_people, machines, people, world
 
-_STEPS = {**people.STEPS, **machines.STEPS}
+_STEPS = {**people.STEPS, **group_people.STEPS, **machines.STEPS}
 _BY_NAME = {each.__name__: each for each in _STEPS}
 
 

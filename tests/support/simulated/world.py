@@ -7,16 +7,18 @@ import random as randoms
 from collections.abc import Callable
 
 from simulated import api as apis
-from simulated import gates, objects, process, witness
-from simulated.driver import DriverFault
+from simulated import families, gates, objects, process, witness
+from simulated.faults import DriverFault
 from simulated.process import Fault
 from snapshotd import errors
 from snapshotd.decide import intents
 from snapshotd.model import keys, names
 
 CLAIMS = ("alpha", "beta")
+LABELS = {"app": "db"}  # of all claims, beside their names
 CLASSES = {"deleting": names.DELETE, "retaining": names.RETAIN, "standard": names.DELETE}
 MOST_MOVES = 6000
+_PATIENCE = 1000  # moves: then whatever would settle has settled
 _WRITE_FAULTS = (Fault.CONFLICT, Fault.LOST_BEFORE, Fault.REFUSED)
 _CALL_FAULTS = (
     DriverFault.REFUSED,
@@ -51,6 +53,7 @@ class World:
         self.made = 0  # names given so far
         for name in CLASSES:
             self.bring_class(name)
+            self.bring_group_class(name)
         for name in CLAIMS:
             self.bring_claim(name)
         self.controller = self._controller()
@@ -64,9 +67,17 @@ class World:
             default = name == "standard"
             self.api.put(objects.snapshot_class(name, CLASSES[name], default=default))
 
+    def bring_group_class(self, name: str) -> None:
+        """Have a class for groups be there."""
+        key = keys.Key(keys.Kind.VOLUME_GROUP_SNAPSHOT_CLASS, "", name)
+        if key not in self.api.objects:
+            default = name == "standard"
+            self.api.put(objects.group_class(name, CLASSES[name], default=default))
+
     def bring_claim(self, name: str) -> None:
         """Have a bound claim and its volume be there."""
-        for obj in objects.bound_claim(name, local=self.setting.distributed):
+        labels = {**LABELS, "name": name}
+        for obj in objects.bound_claim(name, local=self.setting.distributed, labels=labels):
             if obj.key not in self.api.objects:
                 self.api.put(obj)
 
@@ -124,6 +135,10 @@ class World:
                 self.storage.make(parked.about)
             case intents.DeleteSnapshot() if parked.stop is gates.Stop.CALL:
                 self.storage.remove(parked.about)
+            case intents.CreateGroupSnapshot() if parked.stop is gates.Stop.CALL:
+                self.storage.make_group(parked.about)
+            case intents.DeleteGroupSnapshot() if parked.stop is gates.Stop.CALL:
+                self.storage.remove_group(parked.about)
             case intents.Refresh() | intents.Announce() | intents.Wake() | None:
                 pass
             case intents.DriverCall():
@@ -140,9 +155,9 @@ class World:
     def _end_of_two(self) -> None:
         """Have the fence fall once the new leader knows all that the former one wrote."""
         if self.witness.two_controllers and self.former is None:
-            contents = keys.Kind.VOLUME_SNAPSHOT_CONTENT
             busy = [*self.controller.waiting.keys, *self.controller.waiting.in_hand]
-            if not self.controller.late and not any(key.kind is contents for key in busy):
+            contents = any(key.kind in process.CONTENTS for key in busy)
+            if not self.controller.late and not contents:
                 self.witness.two_controllers = False
 
     # The moves of processes
@@ -201,10 +216,12 @@ class World:
         if self.former is not None:
             self._kill(self.former, randoms.Random(0))  # noqa: S311 - as in `stories`
             self.former = None
-        for _ in range(MOST_MOVES):
+        for moves in range(MOST_MOVES):
             busy = [each for each in self.processes if not each.idle]
             self._end_of_two()
-            if not busy:
+            if moves % _PATIENCE == _PATIENCE - 1:
+                self._clear_away()
+            if not busy and not self.collect_garbage():
                 return
             for which in busy:
                 if which.late:
@@ -214,6 +231,29 @@ class World:
                 else:
                     self.take(which, which.takeable[0])
         raise AssertionError(f"not settled in {MOST_MOVES} moves: {self.state()}")
+
+    def collect_garbage(self) -> bool:
+        """Have what all owners are gone of be deleted (Kubernetes' own); say if anything was."""
+        uids = {each.metadata.uid for each in self.api.objects.values()}
+        dependents = [
+            each.key
+            for each in self.api.objects.values()
+            if (owners := each.metadata.owner_references)
+            and not each.metadata.deleting
+            and uids.isdisjoint(owner.uid for owner in owners)
+        ]
+        for key in dependents:
+            self.api.delete(key)
+        return bool(dependents)
+
+    def _clear_away(self) -> None:
+        """Have people delete what they made by hand for a member that went with its group.
+
+        Bound or not, it stands for nothing, and the driver is asked for it again and again.
+        """
+        for content in families.contents(self.api):
+            if content.given_handle in self.storage.deleted and not content.ready:
+                self.api.delete(content.key)
 
     def check_overlooked(self) -> None:
         """Nothing is to do that nobody is about to look at: no path relies on a resync."""
@@ -230,7 +270,7 @@ class World:
             f"{obj.metadata.annotations} {getattr(obj, 'status', None)} "
             f"{self.controller.role.look(key).why}"
             for key, obj in self.api.objects.items()
-            if key.kind is not keys.Kind.VOLUME_SNAPSHOT_CLASS
+            if not key.kind.endswith("Class")
         )
 
 
