@@ -215,9 +215,13 @@ def test_storage_is_deleted_only_when_it_is_meant(
 def test_a_content_in_doubt_is_never_let_go_unasked(
     content: snapshots.VolumeSnapshotContent, attempt: Attempt
 ) -> None:
-    """Without a handle, and with a call that may have been sent, the driver is asked first."""
+    """Without a handle, and with a call that may have been sent, the driver is asked first.
+
+    Once: what was let go upon its answer, and is still seen, is not asked for again.
+    """
     in_doubt = (
-        not content.handle
+        attempt is not Attempt.NOTHING
+        and not content.handle
         and content.spec.deletion_policy == names.DELETE
         and (
             attempt in {Attempt.UNKNOWN, Attempt.DOUBTFUL}

@@ -178,3 +178,22 @@ def test_beside_the_driver_a_group_content_is_looked_at_when_others_changed_it()
 def test_beside_the_driver_a_group_class_wakes_what_it_was_missing_for() -> None:
     assert at_driver(None, objects.group_class(), objects.group_content()) == {CONTENT}
     assert at_driver(None, objects.group_class(), objects.cut_group_content()) == set()
+
+
+@pytest.mark.parametrize("appears", [True, False])
+def test_a_group_content_that_comes_or_goes_wakes_the_claims_it_decides_about(
+    *, appears: bool
+) -> None:
+    """What a group uses is what its content names, and without one what it selects."""
+    unselected = grouped.claim("c", metadata__labels={"app": "web"})
+    given = objects.group(
+        metadata__name="given",
+        spec__source=groups.GroupSource(volume_group_snapshot_content_name=CONTENT.name),
+    )
+    held = (objects.group(status=BOUND), given, A, PV_A, B, unselected)
+    content = objects.group_content(spec__source=groups.GroupContentSource(("vol-a",)))
+    both = (None, content) if appears else (content, None)
+    cached = waking.cache(*held, content) if appears else waking.cache(*held)
+    found = set(routing.wakes_in_cluster(*both, cached))
+    assert {A.key, B.key, GROUP, given.key} <= found
+    assert unselected.key not in found
