@@ -83,6 +83,9 @@ class ContentActor:
             decision = self._decide(view)
             chronicle.because(decision.why)
             call = None
+            if view.content.metadata.deleting and deletion.ends_doubt(view, decision):
+                # Noted before the write, which may come through though its answer is lost.
+                self._attempts.note(view.content, outcomes.Attempt.NOTHING)
             for intent in decision.intents:
                 match intent:
                     case intents.DriverCall():
@@ -94,17 +97,10 @@ class ContentActor:
                     case intents.Refresh():
                         raise TypeError(f"the driver's side reads no object again: {intent}")
                     case _:
-                        self._note_release(view, intent)
                         await self._performer.perform(intent)
             if call is None and decision.again != 0.0:
                 return self._settle(view.content, decision)
         raise errors.Unavailable(f"{key} did not settle in {perform.MOST_ROUNDS} rounds")
-
-    def _note_release(self, view: views.ContentView, intent: intents.Anything) -> None:
-        """Note that the driver's answer ends a deletion, before the write: that may be lost."""
-        releases = isinstance(intent, intents.UpdateMetadata) and intent.finalizers is not None
-        if releases and view.content.metadata.deleting and view.answer is not None:
-            self._attempts.note(view.content, outcomes.Attempt.NOTHING)
 
     def look(self, key: keys.Key) -> intents.Decision:
         """Decide and do nothing: return what a reconcile of this content begins with."""

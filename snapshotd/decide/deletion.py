@@ -33,6 +33,15 @@ def decide(view: views.ContentView, policy: views.DriverPolicy) -> intents.Decis
         return _failed(content, f"Failed to get snapshot credentials: {error}", backs_off=False)
 
 
+def ends_doubt(view: views.ContentView, decision: intents.Decision) -> bool:
+    """Say whether a content is let go upon the driver's answer, which so is not asked for again."""
+    answered = view.answer is not None and _touches_storage(view.content)
+    return answered and any(
+        isinstance(each, intents.UpdateMetadata) and each.finalizers is not None
+        for each in decision.intents
+    )
+
+
 def _meant(content: groups.AnyContent) -> bool:
     """Say whether this deletion is meant: the snapshot goes too, or there never was one."""
     if content.deletion_meant:

@@ -151,3 +151,20 @@ def test_what_is_ready_stays_so_though_its_content_is_seen_late(
     decision = publishing.publish(view, content, objects.POLICY, objects.NOW)
     assert decision.intents == ()
     assert "to be seen ready" in decision.why
+
+
+def test_a_release_that_rests_on_the_policy_says_nothing_of_what_was_made() -> None:
+    """The policy may change back meanwhile: then the driver is to be asked."""
+    marked = {names.BEING_DELETED_ANNOTATION: names.MARK}
+    call = intents.CreateSnapshot("snapshot-uid-1", source_volume="vol")
+    denied = outcomes.Refusal(outcomes.Code.INVALID_ARGUMENT, "no")
+    ends = {}
+    for policy in (names.DELETE, names.RETAIN):
+        content = objects.content(
+            metadata__annotations=marked, spec__deletion_policy=policy, **GOING
+        )
+        view = views.ContentView(content, objects.class_(), call=call, answer=denied)
+        decision = deletion.decide(view, objects.DRIVER_POLICY)
+        assert decision.intents
+        ends[policy] = deletion.ends_doubt(view, decision)
+    assert ends == {names.DELETE: True, names.RETAIN: False}
