@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from simulated import families, objects, world
-from snapshotd.model import keys, names, snapshots, volumes
+from snapshotd.model import groups, keys, names, snapshots, volumes
 
 T = TypeVar("T")
 Step = Callable[[world.World, randoms.Random], None]
@@ -66,12 +66,20 @@ def an_administrator_deletes_a_content(w: world.World, random: randoms.Random) -
 
 def an_administrator_tears_a_content_away(w: world.World, random: randoms.Random) -> None:
     found = any_of(random, families.contents(w.api))
-    if found:
+    if found and not _would_be_cut_of_others(w, found):
         w.witness.forced.add(found.ref.uid)
         w.witness.left |= w.witness.handles_of(found)
         metadata = msgspec.structs.replace(found.metadata, finalizers=())
         w.api.put(msgspec.structs.replace(found, metadata=metadata))
         w.api.delete(found.key)
+
+
+def _would_be_cut_of_others(w: world.World, content: groups.AnyContent) -> bool:
+    """Say whether a group would be cut again: under its name, but of what is selected by then."""
+    key = groups.group_key(content.ref.namespace, content.ref.name)
+    group = w.api.find(groups.VolumeGroupSnapshot, key)
+    unbound = group is not None and not group.bound_content
+    return unbound and isinstance(content, groups.VolumeGroupSnapshotContent)
 
 
 def an_administrator_changes_a_policy(w: world.World, random: randoms.Random) -> None:
