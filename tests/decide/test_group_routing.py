@@ -192,8 +192,8 @@ def test_a_group_content_that_comes_or_goes_wakes_the_claims_it_decides_about(
     )
     held = (objects.group(status=BOUND), given, A, PV_A, B, unselected)
     content = objects.group_content(spec__source=groups.GroupContentSource(("vol-a",)))
-    both = (None, content) if appears else (content, None)
+    old, new = (None, content) if appears else (content, None)
     cached = waking.cache(*held, content) if appears else waking.cache(*held)
-    found = set(routing.wakes_in_cluster(*both, cached))
+    found = set(routing.wakes_in_cluster(old, new, cached))
     assert {A.key, B.key, GROUP, given.key} <= found
     assert unselected.key not in found

@@ -3,9 +3,7 @@
 Each row is a story and the points it passes, in order; it is played once for each of them.
 """
 
-import dataclasses
-from collections.abc import Callable
-
+import dying
 import grpc
 import objects
 import pytest
@@ -15,80 +13,35 @@ from beside_driver import Story
 from snapshotd.model import names
 
 CUT = ["before CreateSnapshot", "after CreateSnapshot"]
-TOLD = ["before PublishStatus", "after PublishStatus"]
-PATCHED = ["before UpdateMetadata", "after UpdateMetadata"]
 DELETED = ["before DeleteSnapshot", "after DeleteSnapshot"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """What the driver does, and the points that a process passes until the content is ready."""
-
-    name: str
-    points: list[str]
-    fault: grpc.StatusCode | None = None
-    done: bool = False
-    looks: int = 0
-
-
-PLANS = [
-    Plan("fast", CUT + TOLD),
-    Plan("slow", CUT + TOLD + CUT + TOLD, looks=1),
-    Plan(
-        "lost",
-        CUT + TOLD + PATCHED + CUT + TOLD + PATCHED,
-        fault=grpc.StatusCode.UNAVAILABLE,
-        done=True,
-    ),
-    Plan("busy", CUT + PATCHED + CUT + TOLD + PATCHED, fault=grpc.StatusCode.ABORTED),
-    Plan("refused", CUT + TOLD + CUT + TOLD, fault=grpc.StatusCode.INVALID_ARGUMENT),
-    Plan("failed", CUT + TOLD + CUT + TOLD, fault=grpc.StatusCode.INTERNAL, done=True),
-]
+PLANS = dying.plans(CUT, CUT)
 each_point = pytest.mark.parametrize(
     ("plan", "at"),
     [(plan, at) for plan in PLANS for at in range(len(plan.points))],
-    ids=lambda value: value.name if isinstance(value, Plan) else str(value),
+    ids=dying.name_of,
 )
 
 
-async def through(story: Story, goal: Callable[[], bool]) -> int:
-    """Go on, with a new process for each that dies, until the goal; return how many died."""
-    died = 0
-    for _ in range(20):
-        try:
-            await story.settle()
-            if goal():
-                return died
-            await story.look()
-        except simulated.Crash:
-            died += 1
-            await story.start()
-    raise AssertionError(story.content())
-
-
-async def begin(story: Story, plan: Plan, at: int | None) -> None:
-    """Start with this plan, to die at this point."""
-    if plan.fault is not None:
-        story.driver.fail("CreateSnapshot", plan.fault, done=plan.done)
-    story.driver.looks_until_ready = plan.looks
-    await story.start()
-    story.points.dies_at = at
+async def begin(story: Story, plan: dying.Plan, at: int | None) -> None:
+    await dying.begin(story, plan, call="CreateSnapshot", at=at)
     story.api.put(objects.content())
 
 
-@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
-async def test_these_are_the_points_that_a_process_passes(story: Story, plan: Plan) -> None:
+@pytest.mark.parametrize("plan", PLANS, ids=dying.name_of)
+async def test_these_are_the_points_that_a_process_passes(story: Story, plan: dying.Plan) -> None:
     await begin(story, plan, None)
-    assert await through(story, lambda: story.content().ready) == 0
+    assert await dying.through(story, lambda: story.content().ready) == 0
     assert story.points.passed == plan.points
 
 
 @each_point
 async def test_a_snapshot_is_made_once_wherever_the_process_dies(
-    story: Story, plan: Plan, at: int
+    story: Story, plan: dying.Plan, at: int
 ) -> None:
     await begin(story, plan, at)
-    died = await through(story, lambda: story.content().ready and not story.marked())
+    died = await dying.through(story, lambda: story.content().ready and not story.marked())
     assert died == 1
     status = story.content().status
     assert status is not None
@@ -100,7 +53,7 @@ async def test_a_snapshot_is_made_once_wherever_the_process_dies(
 
 @each_point
 async def test_a_deletion_leaves_nothing_wherever_the_process_died_before(
-    story: Story, plan: Plan, at: int
+    story: Story, plan: dying.Plan, at: int
 ) -> None:
     """The snapshot is deleted while no sidecar runs: the next one knows the objects alone."""
     await begin(story, plan, at)
@@ -114,13 +67,14 @@ async def test_a_deletion_leaves_nothing_wherever_the_process_died_before(
     story.api.put(objects.changed(story.content(), metadata__annotations=marks))
     story.api.delete(story.content().key)
     await story.start()
-    await through(story, story.gone)
+    await dying.through(story, story.gone)
     assert story.driver.kept == {}
     assert len(story.driver.made) <= 1
 
 
 @pytest.mark.parametrize(
-    ("lost", "points"), [(False, DELETED + PATCHED), (True, CUT + TOLD + DELETED + PATCHED)]
+    ("lost", "points"),
+    [(False, DELETED + dying.PATCHED), (True, CUT + dying.TOLD + DELETED + dying.PATCHED)],
 )
 async def test_these_are_the_points_of_a_deletion(
     *, story: Story, lost: bool, points: list[str]
@@ -147,7 +101,7 @@ async def test_a_deletion_leaves_nothing_wherever_the_process_dies_in_it(
     except simulated.Crash:
         died = 1
         await story.start()
-    died += await through(story, story.gone)
+    died += await dying.through(story, story.gone)
     assert died == 1
     assert story.driver.kept == {}
 

@@ -1,17 +1,16 @@
 """CreateVolumeGroupSnapshot fails, or its answer is lost, or is one of a part of the group."""
 
-import dataclasses
-
 import anyio
 import anyio.lowlevel
 import grpc
 import objects
 import pytest
+import refused
 from beside_driver import GroupStory
 from scripted_driver import LISTS
 
 from snapshotd import errors
-from snapshotd.decide import intents, outcomes
+from snapshotd.decide import intents
 
 Status = grpc.StatusCode
 WORDS = "in the driver's own words"
@@ -19,44 +18,12 @@ HANDLE = "groupsnapshot-uid-7#1"
 CREATE, GET, DELETE = (f"{verb}VolumeGroupSnapshot" for verb in ("Create", "Get", "Delete"))
 
 
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """A code: is it told, is the being-created mark left, does deletion ask the driver again."""
-
-    code: grpc.StatusCode
-    told: bool
-    marked: bool
-    asked: bool
-
-
-TABLE = [
-    Row(Status.CANCELLED, told=True, marked=True, asked=True),
-    Row(Status.DEADLINE_EXCEEDED, told=True, marked=True, asked=True),
-    Row(Status.UNAVAILABLE, told=True, marked=True, asked=True),
-    Row(Status.ABORTED, told=False, marked=True, asked=True),
-    Row(Status.RESOURCE_EXHAUSTED, told=False, marked=True, asked=True),
-    Row(Status.UNKNOWN, told=True, marked=False, asked=True),
-    Row(Status.INTERNAL, told=True, marked=False, asked=True),
-    Row(Status.DATA_LOSS, told=True, marked=False, asked=True),
-    Row(Status.PERMISSION_DENIED, told=True, marked=False, asked=True),
-    Row(Status.UNAUTHENTICATED, told=True, marked=False, asked=True),
-    Row(Status.ALREADY_EXISTS, told=True, marked=False, asked=True),
-    Row(Status.INVALID_ARGUMENT, told=True, marked=False, asked=False),
-    Row(Status.NOT_FOUND, told=True, marked=False, asked=False),
-    Row(Status.FAILED_PRECONDITION, told=True, marked=False, asked=False),
-    Row(Status.OUT_OF_RANGE, told=True, marked=False, asked=False),
-    Row(Status.UNIMPLEMENTED, told=True, marked=False, asked=False),
-]
-each_row = pytest.mark.parametrize("row", TABLE, ids=lambda row: row.code.name)
-
-
-def test_the_table_has_every_code() -> None:
-    assert {row.code.name for row in TABLE} == {code.name for code in outcomes.Code}
+each_row = pytest.mark.parametrize("row", refused.TABLE, ids=lambda row: row.code.name)
 
 
 @each_row
 async def test_a_code_is_told_once_and_marked_and_the_next_answer_puts_it_right(
-    grouped: GroupStory, row: Row
+    grouped: GroupStory, row: refused.Row
 ) -> None:
     story = grouped
     await story.start()
@@ -77,7 +44,7 @@ async def test_a_code_is_told_once_and_marked_and_the_next_answer_puts_it_right(
 
 @each_row
 async def test_deletion_asks_again_unless_nothing_can_have_been_made(
-    grouped: GroupStory, row: Row
+    grouped: GroupStory, row: refused.Row
 ) -> None:
     """What was made in spite of the failure is deleted with all its members."""
     story = grouped

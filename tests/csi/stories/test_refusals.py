@@ -3,11 +3,10 @@
 The table is the reference's (4.4) where that is safe; where it may leak, deletion asks once more.
 """
 
-import dataclasses
-
 import grpc
 import objects
 import pytest
+import refused
 from beside_driver import Story
 
 from snapshotd import errors
@@ -16,43 +15,15 @@ from snapshotd.decide import outcomes
 Status = grpc.StatusCode
 
 
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """A code: is it told, is the being-created mark left, does deletion ask the driver again."""
-
-    code: grpc.StatusCode
-    told: bool
-    marked: bool
-    asked: bool
-
-
-TABLE = [
-    Row(Status.CANCELLED, told=True, marked=True, asked=True),
-    Row(Status.DEADLINE_EXCEEDED, told=True, marked=True, asked=True),
-    Row(Status.UNAVAILABLE, told=True, marked=True, asked=True),
-    Row(Status.ABORTED, told=False, marked=True, asked=True),
-    Row(Status.RESOURCE_EXHAUSTED, told=False, marked=True, asked=True),
-    Row(Status.UNKNOWN, told=True, marked=False, asked=True),
-    Row(Status.INTERNAL, told=True, marked=False, asked=True),
-    Row(Status.DATA_LOSS, told=True, marked=False, asked=True),
-    Row(Status.PERMISSION_DENIED, told=True, marked=False, asked=True),
-    Row(Status.UNAUTHENTICATED, told=True, marked=False, asked=True),
-    Row(Status.ALREADY_EXISTS, told=True, marked=False, asked=True),
-    Row(Status.INVALID_ARGUMENT, told=True, marked=False, asked=False),
-    Row(Status.NOT_FOUND, told=True, marked=False, asked=False),
-    Row(Status.FAILED_PRECONDITION, told=True, marked=False, asked=False),
-    Row(Status.OUT_OF_RANGE, told=True, marked=False, asked=False),
-    Row(Status.UNIMPLEMENTED, told=True, marked=False, asked=False),
-]
-each_row = pytest.mark.parametrize("row", TABLE, ids=lambda row: row.code.name)
+each_row = pytest.mark.parametrize("row", refused.TABLE, ids=lambda row: row.code.name)
 
 
 def test_the_table_has_every_code() -> None:
-    assert {row.code.name for row in TABLE} == {code.name for code in outcomes.Code}
+    assert {row.code.name for row in refused.TABLE} == {code.name for code in outcomes.Code}
 
 
 @each_row
-async def test_a_code_is_told_and_marked_by_what_it_means(story: Story, row: Row) -> None:
+async def test_a_code_is_told_and_marked_by_what_it_means(story: Story, row: refused.Row) -> None:
     await story.start()
     story.driver.fail("CreateSnapshot", row.code)
     looks = await story.add(objects.content())
@@ -65,7 +36,7 @@ async def test_a_code_is_told_and_marked_by_what_it_means(story: Story, row: Row
 
 
 @each_row
-async def test_a_failure_that_goes_on_is_told_once(story: Story, row: Row) -> None:
+async def test_a_failure_that_goes_on_is_told_once(story: Story, row: refused.Row) -> None:
     await story.start()
     story.driver.fail("CreateSnapshot", row.code, row.code, row.code)
     await story.add(objects.content())
@@ -77,7 +48,9 @@ async def test_a_failure_that_goes_on_is_told_once(story: Story, row: Row) -> No
 
 
 @each_row
-async def test_whatever_went_wrong_the_next_answer_puts_it_right(story: Story, row: Row) -> None:
+async def test_whatever_went_wrong_the_next_answer_puts_it_right(
+    story: Story, row: refused.Row
+) -> None:
     await story.start()
     story.driver.fail("CreateSnapshot", row.code)
     await story.add(objects.content())
@@ -89,7 +62,7 @@ async def test_whatever_went_wrong_the_next_answer_puts_it_right(story: Story, r
 
 @each_row
 async def test_deletion_asks_again_unless_nothing_can_have_been_made(
-    story: Story, row: Row
+    story: Story, row: refused.Row
 ) -> None:
     await story.start()
     story.driver.fail("CreateSnapshot", row.code)
@@ -101,9 +74,11 @@ async def test_deletion_asks_again_unless_nothing_can_have_been_made(
     assert story.driver.kept == {}
 
 
-@pytest.mark.parametrize("row", [row for row in TABLE if row.asked], ids=lambda row: row.code.name)
+@pytest.mark.parametrize(
+    "row", [row for row in refused.TABLE if row.asked], ids=lambda row: row.code.name
+)
 async def test_what_was_made_in_spite_of_a_failure_is_found_and_deleted(
-    story: Story, row: Row
+    story: Story, row: refused.Row
 ) -> None:
     """The other codes are definite: a driver that made one would break the specification."""
     await story.start()
@@ -118,7 +93,7 @@ async def test_what_was_made_in_spite_of_a_failure_is_found_and_deleted(
 
 @each_row
 async def test_a_new_process_asks_after_whatever_code_an_old_one_saw(
-    story: Story, row: Row
+    story: Story, row: refused.Row
 ) -> None:
     await story.start()
     story.driver.fail("CreateSnapshot", row.code, done=True)

@@ -1,40 +1,17 @@
 """Which connection carries a request, how often, and what becomes of it after."""
 
 import socket
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import aiohappyeyeballs
 import anyio
 import bytewise
 import pytest
-import scripted
 from bytewise import HEAD, OK
 
 from snapshotd import errors
 from snapshotd.kube import connection as connections
 from snapshotd.kube import pool
-from snapshotd.telemetry import metrics
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[bytewise.Server]:
-    async with bytewise.listening() as listening:
-        yield listening
-
-
-@pytest.fixture
-def client(tmp_path: Path, clock: scripted.Clock, meters: metrics.Metrics) -> bytewise.Client:
-    return bytewise.Client(tmp_path, clock, meters)
-
-
-@pytest.fixture
-async def connection(
-    server: bytewise.Server, client: bytewise.Client
-) -> AsyncIterator[connections.Connection]:
-    async with client.to(f"http://127.0.0.1:{server.port}/prefix/") as opened:
-        yield opened
 
 
 async def test_requests_one_after_another_share_a_connection(

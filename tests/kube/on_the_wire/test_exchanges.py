@@ -1,12 +1,8 @@
 """What is made of everything that a server may say to one request."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import anyio
 import bytewise
 import pytest
-import scripted
 from bytewise import HEAD, OK
 
 from snapshotd import errors
@@ -14,25 +10,6 @@ from snapshotd.kube import connection as connections
 from snapshotd.telemetry import metrics
 
 CLOSE = HEAD + b"Connection: close\r\nContent-Length: 2\r\n\r\nok"
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[bytewise.Server]:
-    async with bytewise.listening() as listening:
-        yield listening
-
-
-@pytest.fixture
-def client(tmp_path: Path, clock: scripted.Clock, meters: metrics.Metrics) -> bytewise.Client:
-    return bytewise.Client(tmp_path, clock, meters)
-
-
-@pytest.fixture
-async def connection(
-    server: bytewise.Server, client: bytewise.Client
-) -> AsyncIterator[connections.Connection]:
-    async with client.to(f"http://127.0.0.1:{server.port}/prefix/") as opened:
-        yield opened
 
 
 async def test_a_request_is_what_http_asks_for(
