@@ -6,7 +6,7 @@ import pytest
 from pytest_benchmark import fixture
 
 from benchmarks.micro import material
-from snapshotd.decide import routing
+from snapshotd.decide import indexes, routing
 from snapshotd.model import keys, wire
 
 
@@ -33,7 +33,7 @@ def test_update_that_moves_an_index_value(benchmark: fixture.BenchmarkFixture, s
 def test_look_into_an_index(benchmark: fixture.BenchmarkFixture, size: int) -> None:
     cache = material.cache(size)
     wanted = material.content(size // 2).metadata.name
-    found = benchmark(lambda: cache.by_index(routing.SNAPSHOTS_BY_CONTENT, wanted))
+    found = benchmark(lambda: cache.by_index(indexes.SNAPSHOTS_BY_CONTENT, wanted))
     assert len(found) == 1
 
 

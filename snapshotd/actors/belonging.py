@@ -6,7 +6,7 @@ A member names its group as its owner; one that was made by hand is known by its
 from collections.abc import Iterable
 from typing import TypeVar
 
-from snapshotd.decide import members, publishing, routing, validation, views
+from snapshotd.decide import indexes, members, publishing, routing, validation, views
 from snapshotd.model import groups, keys, names, snapshots, volumes, wire
 from snapshotd.runtime import store as caches
 
@@ -53,7 +53,7 @@ class Homes:
         """Return the group that a snapshot is a member of, if it is there."""
         if not isinstance(snapshot, snapshots.VolumeSnapshot):
             return None
-        key = routing.group_of(snapshot)
+        key = indexes.group_of(snapshot)
         found = self._cache.find(groups.VolumeGroupSnapshot, key) if key else None
         owner = validation.owner_group(snapshot)
         if found is None or (owner is not None and owner.uid != found.metadata.uid):
@@ -87,7 +87,7 @@ class Homes:
         """Return the snapshots that a group owns."""
         if not isinstance(group, groups.VolumeGroupSnapshot):
             return ()
-        found = self._cache.by_index(routing.MEMBERS_BY_GROUP, group.key)
+        found = self._cache.by_index(indexes.MEMBERS_BY_GROUP, group.key)
         return tuple(
             each
             for each in _only(snapshots.VolumeSnapshot, found)
@@ -105,7 +105,7 @@ class Homes:
         self, claim: volumes.PersistentVolumeClaim
     ) -> tuple[groups.VolumeGroupSnapshot, ...]:
         """Return the unfinished groups that are, or are to be, cut from a claim, among others."""
-        found = self._cache.by_index(routing.GROUPS_BY_NAMESPACE, claim.metadata.namespace)
+        found = self._cache.by_index(indexes.GROUPS_BY_NAMESPACE, claim.metadata.namespace)
         return tuple(
             each
             for each in _only(groups.VolumeGroupSnapshot, found)
@@ -114,7 +114,7 @@ class Homes:
 
     def volume(self, driver: str, handle: str) -> volumes.PersistentVolume | None:
         """Return the volume of this handle, if it is still there."""
-        found = self._cache.by_index(routing.VOLUMES_BY_HANDLE, (driver, handle))
+        found = self._cache.by_index(indexes.VOLUMES_BY_HANDLE, (driver, handle))
         return next(iter(_only(volumes.PersistentVolume, found)), None)
 
     def _claim_name(self, driver: str, handle: str, namespace: str) -> str:
@@ -129,7 +129,7 @@ class Homes:
         return self._cache.find(groups.VolumeGroupSnapshotContent, key)
 
     def _by_handle(self, driver: str, handle: str) -> groups.VolumeGroupSnapshotContent | None:
-        found = self._cache.by_index(routing.GROUP_CONTENTS_BY_HANDLE, (driver, handle))
+        found = self._cache.by_index(indexes.GROUP_CONTENTS_BY_HANDLE, (driver, handle))
         return next(iter(_only(groups.VolumeGroupSnapshotContent, found)), None)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from snapshotd.actors import belonging
-from snapshotd.decide import contents, publishing, routing, views
+from snapshotd.decide import contents, indexes, publishing, routing, views
 from snapshotd.model import groups, keys, snapshots, volumes, wire
 from snapshotd.runtime import store as caches
 
@@ -75,7 +75,7 @@ class Eyes:
         restores = [
             claim
             for each in (snapshot, *members)
-            for claim in self._cache.by_index(routing.CLAIMS_BY_SNAPSHOT, each.key)
+            for claim in self._cache.by_index(indexes.CLAIMS_BY_SNAPSHOT, each.key)
         ]
         return views.ReleaseView(
             snapshot,
@@ -100,7 +100,7 @@ class Eyes:
 
     def claim(self, claim: volumes.PersistentVolumeClaim) -> views.ClaimView:
         """Return what protection sees: the claim, and every unfinished snapshot or group of it."""
-        users = self._cache.by_index(routing.SNAPSHOTS_BY_CLAIM, claim.key)
+        users = self._cache.by_index(indexes.SNAPSHOTS_BY_CLAIM, claim.key)
         uses = [
             views.Use(each, self.bound_content(each))
             for each in _only(snapshots.VolumeSnapshot, users)
@@ -123,7 +123,7 @@ class Eyes:
         if isinstance(snapshot, groups.VolumeGroupSnapshot):
             selected = routing.claims_of_group(snapshot, self._cache)
             return [(each.metadata.name, each) for each in selected]
-        key = routing.claim_of(snapshot)
+        key = indexes.claim_of(snapshot)
         name = snapshot.spec.source.persistent_volume_claim_name or ""
         claim = self._cache.find(volumes.PersistentVolumeClaim, key) if key else None
         return [(name, claim)]

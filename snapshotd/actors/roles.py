@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Protocol
 
 from snapshotd.actors import binding, creation, lanes, operations, perform, ports, protection
-from snapshotd.decide import intents, routing, views
+from snapshotd.decide import indexes, intents, routing, views
 from snapshotd.model import groups, keys, snapshots, wire
 from snapshotd.runtime import actor, turns
 from snapshotd.runtime import store as caches
@@ -17,37 +17,37 @@ from snapshotd.runtime import store as caches
 Reconcile = Callable[[keys.Key], Awaitable[actor.Verdict]]
 
 CLUSTER_INDEXES: Mapping[str, caches.Index] = {
-    routing.SNAPSHOTS_BY_CLAIM: caches.Index(
-        keys.Kind.VOLUME_SNAPSHOT, routing.unfinished_by_claim
+    indexes.SNAPSHOTS_BY_CLAIM: caches.Index(
+        keys.Kind.VOLUME_SNAPSHOT, indexes.unfinished_by_claim
     ),
-    routing.SNAPSHOTS_BY_CONTENT: caches.Index(keys.Kind.VOLUME_SNAPSHOT, routing.by_content),
-    routing.SNAPSHOTS_BY_CLASS: caches.Index(keys.Kind.VOLUME_SNAPSHOT, routing.unbound_by_class),
-    routing.CLAIMS_BY_SNAPSHOT: caches.Index(keys.Kind.CLAIM, routing.restore_of),
-    routing.MEMBERS_BY_GROUP: caches.Index(keys.Kind.VOLUME_SNAPSHOT, routing.member_of),
-    routing.VOLUMES_BY_HANDLE: caches.Index(keys.Kind.VOLUME, routing.by_handle),
-    routing.UNPLACED_CONTENTS: caches.Index(keys.Kind.VOLUME_SNAPSHOT_CONTENT, routing.unplaced),
-    routing.UNPLACED_GROUP_CONTENTS: caches.Index(
-        keys.Kind.VOLUME_GROUP_SNAPSHOT_CONTENT, routing.unplaced
+    indexes.SNAPSHOTS_BY_CONTENT: caches.Index(keys.Kind.VOLUME_SNAPSHOT, indexes.by_content),
+    indexes.SNAPSHOTS_BY_CLASS: caches.Index(keys.Kind.VOLUME_SNAPSHOT, indexes.unbound_by_class),
+    indexes.CLAIMS_BY_SNAPSHOT: caches.Index(keys.Kind.CLAIM, indexes.restore_of),
+    indexes.MEMBERS_BY_GROUP: caches.Index(keys.Kind.VOLUME_SNAPSHOT, indexes.member_of),
+    indexes.VOLUMES_BY_HANDLE: caches.Index(keys.Kind.VOLUME, indexes.by_handle),
+    indexes.UNPLACED_CONTENTS: caches.Index(keys.Kind.VOLUME_SNAPSHOT_CONTENT, indexes.unplaced),
+    indexes.UNPLACED_GROUP_CONTENTS: caches.Index(
+        keys.Kind.VOLUME_GROUP_SNAPSHOT_CONTENT, indexes.unplaced
     ),
-    routing.CLAIMS_BY_NAMESPACE: caches.Index(keys.Kind.CLAIM, routing.by_namespace),
-    routing.GIVEN_BY_GROUP: caches.Index(keys.Kind.VOLUME_SNAPSHOT_CONTENT, routing.given_by_group),
-    routing.GROUPS_BY_CONTENT: caches.Index(keys.Kind.VOLUME_GROUP_SNAPSHOT, routing.by_content),
-    routing.GROUPS_BY_CLASS: caches.Index(
-        keys.Kind.VOLUME_GROUP_SNAPSHOT, routing.unbound_by_class
+    indexes.CLAIMS_BY_NAMESPACE: caches.Index(keys.Kind.CLAIM, indexes.by_namespace),
+    indexes.GIVEN_BY_GROUP: caches.Index(keys.Kind.VOLUME_SNAPSHOT_CONTENT, indexes.given_by_group),
+    indexes.GROUPS_BY_CONTENT: caches.Index(keys.Kind.VOLUME_GROUP_SNAPSHOT, indexes.by_content),
+    indexes.GROUPS_BY_CLASS: caches.Index(
+        keys.Kind.VOLUME_GROUP_SNAPSHOT, indexes.unbound_by_class
     ),
-    routing.GROUPS_BY_NAMESPACE: caches.Index(
-        keys.Kind.VOLUME_GROUP_SNAPSHOT, routing.unfinished_group
+    indexes.GROUPS_BY_NAMESPACE: caches.Index(
+        keys.Kind.VOLUME_GROUP_SNAPSHOT, indexes.unfinished_group
     ),
-    routing.GROUP_CONTENTS_BY_HANDLE: caches.Index(
-        keys.Kind.VOLUME_GROUP_SNAPSHOT_CONTENT, routing.group_by_handle
+    indexes.GROUP_CONTENTS_BY_HANDLE: caches.Index(
+        keys.Kind.VOLUME_GROUP_SNAPSHOT_CONTENT, indexes.group_by_handle
     ),
 }
 DRIVER_INDEXES: Mapping[str, caches.Index] = {
-    routing.CONTENTS_BY_CLASS: caches.Index(
-        keys.Kind.VOLUME_SNAPSHOT_CONTENT, routing.unready_by_class
+    indexes.CONTENTS_BY_CLASS: caches.Index(
+        keys.Kind.VOLUME_SNAPSHOT_CONTENT, indexes.unready_by_class
     ),
-    routing.GROUP_CONTENTS_BY_CLASS: caches.Index(
-        keys.Kind.VOLUME_GROUP_SNAPSHOT_CONTENT, routing.unready_by_class
+    indexes.GROUP_CONTENTS_BY_CLASS: caches.Index(
+        keys.Kind.VOLUME_GROUP_SNAPSHOT_CONTENT, indexes.unready_by_class
     ),
 }
 

@@ -4,166 +4,38 @@ Pure: a change and a way to look into the cache's indexes in, keys out. What is 
 have to wait for a timer, and nothing waits for a timer that an event could wake.
 """
 
-from collections.abc import Hashable, Iterable, Iterator, KeysView
-from typing import Protocol
+from collections.abc import Iterable, Iterator, KeysView
 
 import msgspec
 
-from snapshotd.decide import contents, members, publishing, selection, validation
+from snapshotd.decide import indexes, members, publishing, selection
 from snapshotd.model import groups, keys, names, snapshots, volumes, wire
-
-# The indexes that looking for keys, and building views, rest on.
-SNAPSHOTS_BY_CLAIM = "unfinished snapshots by claim"
-SNAPSHOTS_BY_CONTENT = "snapshots by content"
-SNAPSHOTS_BY_CLASS = "unbound snapshots by class"
-CLAIMS_BY_SNAPSHOT = "restores by snapshot"
-CLAIMS_BY_NAMESPACE = "claims by namespace"
-CONTENTS_BY_CLASS = "unready contents by class"
-MEMBERS_BY_GROUP = "snapshots by group"
-GIVEN_BY_GROUP = "contents made by hand, by driver and group handle"
-GROUPS_BY_CONTENT = "groups by content"
-GROUPS_BY_CLASS = "unbound groups by class"
-GROUPS_BY_NAMESPACE = "unfinished groups by namespace"
-GROUP_CONTENTS_BY_HANDLE = "group contents by driver and handle"
-GROUP_CONTENTS_BY_CLASS = "unready group contents by class"
-UNPLACED_CONTENTS = "contents that may wait for a node"
-UNPLACED_GROUP_CONTENTS = "group contents that may wait for a node"
-VOLUMES_BY_HANDLE = "volumes by driver and handle"
-
-NO_CLASS = ""
-ANY_NODE = ""
-ANYWHERE = ""
-
-
-class Lookup(Protocol):
-    """The part of the cache that routing reads."""
-
-    def by_index(self, name: str, value: Hashable) -> Iterable[wire.Object]:
-        """Return the objects under one value of an index."""
-
-    def get(self, key: keys.Key) -> wire.Object | None:
-        """Return the cached object."""
-
-
-def claim_of(snapshot: snapshots.VolumeSnapshot) -> keys.Key | None:
-    """Return the key of the claim a snapshot is cut from, None for a pre-provisioned one."""
-    name = snapshot.spec.source.persistent_volume_claim_name
-    return volumes.claim_key(snapshot.metadata.namespace, name) if name else None
-
-
-def unfinished_by_claim(snapshot: snapshots.VolumeSnapshot) -> Iterator[keys.Key]:
-    """Index: the claim, while the snapshot is neither ready nor being deleted."""
-    claim = claim_of(snapshot)
-    if claim is not None and not snapshot.ready and not snapshot.metadata.deleting:
-        yield claim
-
-
-def by_content(snapshot: groups.AnySnapshot) -> Iterator[str]:
-    """Index: the name of the content the snapshot, or group, has, is to have, or names."""
-    yield publishing.bound_name(snapshot)
-
-
-def unbound_by_class(snapshot: groups.AnySnapshot) -> Iterator[str]:
-    """Index: the class a dynamic snapshot without content names, `NO_CLASS` where it names none."""
-    if not snapshot.given_content and not snapshot.bound_content:
-        yield snapshot.class_name or NO_CLASS
-
-
-def unfinished_group(group: groups.VolumeGroupSnapshot) -> Iterator[str]:
-    """Index: the namespace whose claims a group is cut from, until it is ready; and `ANYWHERE`."""
-    if not group.given_content and not group.ready and not group.metadata.deleting:
-        yield group.metadata.namespace
-        yield ANYWHERE
-
-
-def restore_of(claim: volumes.PersistentVolumeClaim) -> Iterator[keys.Key]:
-    """Index: the snapshot that a pending claim is to be filled from, whichever field names it."""
-    if claim.status.phase != names.PENDING:
-        return
-    for source in {claim.spec.data_source, claim.spec.data_source_ref}:
-        if source is None or source.kind != keys.Kind.VOLUME_SNAPSHOT:
-            continue
-        if source.api_group == names.SNAPSHOT_GROUP:
-            namespace = source.namespace or claim.metadata.namespace
-            yield keys.Key(keys.Kind.VOLUME_SNAPSHOT, namespace, source.name)
-
-
-def by_namespace(claim: volumes.PersistentVolumeClaim) -> Iterator[str]:
-    """Index: the namespace, in which a group selects its claims."""
-    yield claim.metadata.namespace
-
-
-def unready_by_class(content: groups.AnyContent) -> Iterator[str]:
-    """Index: the class of a content that the driver has not made ready."""
-    if not content.ready:
-        yield content.class_name or NO_CLASS
-
-
-def group_by_handle(content: groups.VolumeGroupSnapshotContent) -> Iterator[tuple[str, str]]:
-    """Index: the driver and its name for a group."""
-    if handle := content.handle or content.given_handle:
-        yield content.spec.driver, handle
-
-
-def given_by_group(content: snapshots.VolumeSnapshotContent) -> Iterator[tuple[str, str]]:
-    """Index: the driver and its name for the group that a content made by hand belongs to."""
-    handle = content.status.volume_group_snapshot_handle if content.status else None
-    if handle and content.given_handle:
-        yield content.spec.driver, handle
-
-
-def member_of(snapshot: snapshots.VolumeSnapshot) -> Iterator[keys.Key]:
-    """Index: the group snapshot that a snapshot is a member of."""
-    group = group_of(snapshot)
-    if group is not None:
-        yield group
-
-
-def group_of(snapshot: snapshots.VolumeSnapshot) -> keys.Key | None:
-    """Return the key of the group snapshot that a snapshot is a member of, None for none."""
-    name = snapshot.status.volume_group_snapshot_name if snapshot.status else None
-    if not name:
-        owner = validation.owner_group(snapshot)
-        name = owner.name if owner is not None else None
-    return groups.group_key(snapshot.metadata.namespace, name) if name else None
-
-
-def unplaced(content: groups.AnyContent) -> Iterator[str]:
-    """Index: under `ANY_NODE`, the contents that may wait for a node to be named."""
-    if contents.unplaced(content):
-        yield ANY_NODE
-
-
-def by_handle(volume: volumes.PersistentVolume) -> Iterator[tuple[str, str]]:
-    """Index: the driver and its name for a volume."""
-    if volume.spec.csi is not None:
-        yield volume.spec.csi.driver, volume.spec.csi.volume_handle
 
 
 def wakes_in_cluster(
-    old: wire.Object | None, new: wire.Object | None, cache: Lookup
+    old: wire.Object | None, new: wire.Object | None, cache: indexes.Lookup
 ) -> KeysView[keys.Key]:
     """Return the keys the controller looks at after one object changed, in the order to look."""
     woken = [key for obj in (old, new) for key in _woken_by(obj, cache)]
     if new is None and isinstance(old, snapshots.VolumeSnapshot):
         # A group makes a member anew that it still waits for, or at last if another was in the way.
         namespace = old.metadata.namespace
-        woken += [each.key for each in cache.by_index(GROUPS_BY_NAMESPACE, namespace)]
+        woken += [each.key for each in cache.by_index(indexes.GROUPS_BY_NAMESPACE, namespace)]
     content = new or old
     if isinstance(content, groups.VolumeGroupSnapshotContent) and (old is None or new is None):
         woken += [each.key for each in _claims_in_question(content, cache)]
     return dict.fromkeys(key for key in woken if cache.get(key) is not None).keys()
 
 
-def _woken_by(obj: wire.Object | None, cache: Lookup) -> Iterator[keys.Key]:
+def _woken_by(obj: wire.Object | None, cache: indexes.Lookup) -> Iterator[keys.Key]:
     match obj:
         case snapshots.VolumeSnapshot():
             yield from _of_snapshot(obj, cache)
         case groups.VolumeGroupSnapshotContent():
             yield from _of_group_content(obj, cache)
         case groups.VolumeGroupSnapshotClass():
-            for name in (obj.metadata.name, NO_CLASS):
-                for unbound in cache.by_index(GROUPS_BY_CLASS, name):
+            for name in (obj.metadata.name, indexes.NO_CLASS):
+                for unbound in cache.by_index(indexes.GROUPS_BY_CLASS, name):
                     yield unbound.key
         case snapshots.VolumeSnapshotContent():
             yield from _of_content(obj, cache)
@@ -182,7 +54,7 @@ def _woken_by(obj: wire.Object | None, cache: Lookup) -> Iterator[keys.Key]:
 
 
 def wakes_at_driver(
-    old: wire.Object | None, new: wire.Object | None, cache: Lookup
+    old: wire.Object | None, new: wire.Object | None, cache: indexes.Lookup
 ) -> set[keys.Key]:
     """Return the keys the sidecar looks at after one object changed.
 
@@ -193,9 +65,11 @@ def wakes_at_driver(
         case snapshots.VolumeSnapshotContent() | groups.VolumeGroupSnapshotContent() as content:
             return {content.key} if _is_news(old, new) else set()
         case snapshots.VolumeSnapshotClass() as class_:
-            return {each.key for each in cache.by_index(CONTENTS_BY_CLASS, class_.metadata.name)}
+            return {
+                each.key for each in cache.by_index(indexes.CONTENTS_BY_CLASS, class_.metadata.name)
+            }
         case groups.VolumeGroupSnapshotClass() as class_:
-            unready = cache.by_index(GROUP_CONTENTS_BY_CLASS, class_.metadata.name)
+            unready = cache.by_index(indexes.GROUP_CONTENTS_BY_CLASS, class_.metadata.name)
             return {each.key for each in unready}
         case _:
             return set()
@@ -226,12 +100,12 @@ def _said_by_others(content: groups.AnyContent) -> groups.AnyContent:
     )
 
 
-def _of_snapshot(snapshot: snapshots.VolumeSnapshot, cache: Lookup) -> Iterator[keys.Key]:
-    claim = claim_of(snapshot)
+def _of_snapshot(snapshot: snapshots.VolumeSnapshot, cache: indexes.Lookup) -> Iterator[keys.Key]:
+    claim = indexes.claim_of(snapshot)
     if claim is not None:
         yield claim  # first: the snapshot waits until its claim is guarded
     yield snapshot.key
-    group = group_of(snapshot)
+    group = indexes.group_of(snapshot)
     if group is None:
         return
     ends = snapshot.ready or snapshot.error is not None or snapshot.metadata.deleting
@@ -240,58 +114,60 @@ def _of_snapshot(snapshot: snapshots.VolumeSnapshot, cache: Lookup) -> Iterator[
         yield group
 
 
-def _of_content(content: snapshots.VolumeSnapshotContent, cache: Lookup) -> Iterator[keys.Key]:
+def _of_content(
+    content: snapshots.VolumeSnapshotContent, cache: indexes.Lookup
+) -> Iterator[keys.Key]:
     yield content.key
-    for snapshot in cache.by_index(SNAPSHOTS_BY_CONTENT, content.metadata.name):
+    for snapshot in cache.by_index(indexes.SNAPSHOTS_BY_CONTENT, content.metadata.name):
         yield snapshot.key
         if not isinstance(snapshot, snapshots.VolumeSnapshot):
             continue
-        claim = claim_of(snapshot)
+        claim = indexes.claim_of(snapshot)
         # A claim that is being deleted waits for the cut to end; the others for the snapshot.
         if claim is not None and (held := cache.get(claim)) and held.metadata.deleting:
             yield claim
 
 
-def _of_class(class_: snapshots.VolumeSnapshotClass, cache: Lookup) -> Iterator[keys.Key]:
-    for name in (class_.metadata.name, NO_CLASS):
-        for snapshot in cache.by_index(SNAPSHOTS_BY_CLASS, name):
+def _of_class(class_: snapshots.VolumeSnapshotClass, cache: indexes.Lookup) -> Iterator[keys.Key]:
+    for name in (class_.metadata.name, indexes.NO_CLASS):
+        for snapshot in cache.by_index(indexes.SNAPSHOTS_BY_CLASS, name):
             yield snapshot.key
 
 
-def _of_claim(claim: volumes.PersistentVolumeClaim, cache: Lookup) -> Iterator[keys.Key]:
+def _of_claim(claim: volumes.PersistentVolumeClaim, cache: indexes.Lookup) -> Iterator[keys.Key]:
     yield claim.key
-    for snapshot in cache.by_index(SNAPSHOTS_BY_CLAIM, claim.key):
+    for snapshot in cache.by_index(indexes.SNAPSHOTS_BY_CLAIM, claim.key):
         yield snapshot.key
     yield from _unbound_groups(claim.metadata.namespace, cache)
-    for source in restore_of(claim):
+    for source in indexes.restore_of(claim):
         yield source
         member = cache.get(source)
-        if isinstance(member, snapshots.VolumeSnapshot) and (group := group_of(member)):
+        if isinstance(member, snapshots.VolumeSnapshot) and (group := indexes.group_of(member)):
             yield group  # nor does it go before what is restored from its members is there
 
 
-def _of_volume(volume: volumes.PersistentVolume, cache: Lookup) -> Iterator[keys.Key]:
+def _of_volume(volume: volumes.PersistentVolume, cache: indexes.Lookup) -> Iterator[keys.Key]:
     ref = volume.spec.claim_ref
     if ref is None:
         return
     claim = volumes.claim_key(ref.namespace, ref.name)
-    for snapshot in cache.by_index(SNAPSHOTS_BY_CLAIM, claim):
+    for snapshot in cache.by_index(indexes.SNAPSHOTS_BY_CLAIM, claim):
         yield snapshot.key
     yield from _unbound_groups(ref.namespace, cache)
 
 
-def _of_node(cache: Lookup) -> Iterator[keys.Key]:
-    for index in (UNPLACED_CONTENTS, UNPLACED_GROUP_CONTENTS):
-        for content in cache.by_index(index, ANY_NODE):
+def _of_node(cache: indexes.Lookup) -> Iterator[keys.Key]:
+    for index in (indexes.UNPLACED_CONTENTS, indexes.UNPLACED_GROUP_CONTENTS):
+        for content in cache.by_index(index, indexes.ANY_NODE):
             yield content.key
-    yield from _unbound_groups(ANYWHERE, cache)
+    yield from _unbound_groups(indexes.ANYWHERE, cache)
 
 
-def _of_group(group: groups.VolumeGroupSnapshot, cache: Lookup) -> Iterator[keys.Key]:
+def _of_group(group: groups.VolumeGroupSnapshot, cache: indexes.Lookup) -> Iterator[keys.Key]:
     for claim in claims_of_group(group, cache):
         yield claim.key  # first: the group waits until all its claims are guarded
     yield group.key
-    for member in cache.by_index(MEMBERS_BY_GROUP, group.key):
+    for member in cache.by_index(indexes.MEMBERS_BY_GROUP, group.key):
         yield member.key
     content = cache.get(groups.group_content_key(publishing.bound_name(group)))
     if isinstance(content, groups.VolumeGroupSnapshotContent):
@@ -299,30 +175,32 @@ def _of_group(group: groups.VolumeGroupSnapshot, cache: Lookup) -> Iterator[keys
 
 
 def _of_group_content(
-    content: groups.VolumeGroupSnapshotContent, cache: Lookup
+    content: groups.VolumeGroupSnapshotContent, cache: indexes.Lookup
 ) -> Iterator[keys.Key]:
     yield content.key
     for name in members.names_of(content):
         yield keys.Key(keys.Kind.VOLUME_SNAPSHOT, content.ref.namespace, name)
         yield snapshots.content_key(names.member_content(name))
     yield from _given_members(content, cache)
-    for group in _groups(cache.by_index(GROUPS_BY_CONTENT, content.metadata.name)):
+    for group in _groups(cache.by_index(indexes.GROUPS_BY_CONTENT, content.metadata.name)):
         yield group.key
         for claim in claims_of_group(group, cache):
             if claim.metadata.deleting:
                 yield claim.key  # it waits for the cut to end, the others for the group
 
 
-def _given_members(content: groups.VolumeGroupSnapshotContent, cache: Lookup) -> Iterator[keys.Key]:
+def _given_members(
+    content: groups.VolumeGroupSnapshotContent, cache: indexes.Lookup
+) -> Iterator[keys.Key]:
     """Yield the snapshots that were made by hand for members: their group adopts them."""
-    for handle in group_by_handle(content):
-        for member in cache.by_index(GIVEN_BY_GROUP, handle):
-            for snapshot in cache.by_index(SNAPSHOTS_BY_CONTENT, member.metadata.name):
+    for handle in indexes.group_by_handle(content):
+        for member in cache.by_index(indexes.GIVEN_BY_GROUP, handle):
+            for snapshot in cache.by_index(indexes.SNAPSHOTS_BY_CONTENT, member.metadata.name):
                 yield snapshot.key
 
 
-def _unbound_groups(namespace: str, cache: Lookup) -> Iterator[keys.Key]:
-    for group in _groups(cache.by_index(GROUPS_BY_NAMESPACE, namespace)):
+def _unbound_groups(namespace: str, cache: indexes.Lookup) -> Iterator[keys.Key]:
+    for group in _groups(cache.by_index(indexes.GROUPS_BY_NAMESPACE, namespace)):
         if not group.bound_content:
             yield group.key
 
@@ -332,7 +210,7 @@ def _groups(objects: Iterable[wire.Object]) -> Iterator[groups.VolumeGroupSnapsh
 
 
 def claims_of_group(
-    group: groups.VolumeGroupSnapshot, cache: Lookup
+    group: groups.VolumeGroupSnapshot, cache: indexes.Lookup
 ) -> Iterator[volumes.PersistentVolumeClaim]:
     """Yield the claims a dynamic group is cut from: those its content names, or those selected."""
     content = cache.get(groups.group_content_key(publishing.bound_name(group)))
@@ -344,31 +222,31 @@ def claims_of_group(
 
 
 def _claims_in_question(
-    content: groups.VolumeGroupSnapshotContent, cache: Lookup
+    content: groups.VolumeGroupSnapshotContent, cache: indexes.Lookup
 ) -> Iterator[volumes.PersistentVolumeClaim]:
     """Yield the claims of which a content that comes or goes changes whether its group uses them.
 
     While there is none it is those selected, and they may have got other labels since.
     """
     yield from _claims_named(content, cache)
-    for group in _groups(cache.by_index(GROUPS_BY_CONTENT, content.metadata.name)):
+    for group in _groups(cache.by_index(indexes.GROUPS_BY_CONTENT, content.metadata.name)):
         if (selector := group.spec.source.selector) is not None:
             for claim in _claims_in(group.metadata.namespace, cache):
                 if selection.selects(selector, claim.metadata.labels):
                     yield claim
 
 
-def _claims_in(namespace: str, cache: Lookup) -> Iterator[volumes.PersistentVolumeClaim]:
-    return _claims(cache.by_index(CLAIMS_BY_NAMESPACE, namespace))
+def _claims_in(namespace: str, cache: indexes.Lookup) -> Iterator[volumes.PersistentVolumeClaim]:
+    return _claims(cache.by_index(indexes.CLAIMS_BY_NAMESPACE, namespace))
 
 
 def _claims_named(
-    content: groups.VolumeGroupSnapshotContent, cache: Lookup
+    content: groups.VolumeGroupSnapshotContent, cache: indexes.Lookup
 ) -> Iterator[volumes.PersistentVolumeClaim]:
     refs = (
         volume.spec.claim_ref
         for handle in content.cut_from
-        for volume in cache.by_index(VOLUMES_BY_HANDLE, (content.spec.driver, handle))
+        for volume in cache.by_index(indexes.VOLUMES_BY_HANDLE, (content.spec.driver, handle))
         if isinstance(volume, volumes.PersistentVolume)
     )
     found = (cache.get(volumes.claim_key(ref.namespace, ref.name)) for ref in refs if ref)
@@ -380,7 +258,7 @@ def _claims(objects: Iterable[wire.Object | None]) -> Iterator[volumes.Persisten
 
 
 def uses(
-    group: groups.VolumeGroupSnapshot, claim: volumes.PersistentVolumeClaim, cache: Lookup
+    group: groups.VolumeGroupSnapshot, claim: volumes.PersistentVolumeClaim, cache: indexes.Lookup
 ) -> bool:
     """Say whether a dynamic group is cut from a claim of its namespace, or is to be."""
     if group.given_content or claim.metadata.namespace != group.metadata.namespace:

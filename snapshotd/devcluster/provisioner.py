@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 
 from snapshotd import errors
-from snapshotd.decide import intents, routing, validation
+from snapshotd.decide import indexes, intents, validation
 from snapshotd.model import keys, meta, names, quantity, snapshots, volumes, wire
 from snapshotd.runtime import actor
 from snapshotd.runtime import store as caches
@@ -45,7 +45,7 @@ def _by_claim(volume: volumes.PersistentVolume) -> Iterator[keys.Key]:
 INDEXES: Mapping[str, caches.Index] = {
     "pending by class": caches.Index(keys.Kind.CLAIM, _pending_by_class),
     "volumes by claim": caches.Index(keys.Kind.VOLUME, _by_claim),
-    routing.CLAIMS_BY_SNAPSHOT: caches.Index(keys.Kind.CLAIM, routing.restore_of),
+    indexes.CLAIMS_BY_SNAPSHOT: caches.Index(keys.Kind.CLAIM, indexes.restore_of),
 }
 
 
@@ -162,12 +162,12 @@ class Provisioner:
                     for claim in self._cache.by_index("pending by class", name):
                         yield claim.key
             case snapshots.VolumeSnapshot():
-                for claim in self._cache.by_index(routing.CLAIMS_BY_SNAPSHOT, obj.key):
+                for claim in self._cache.by_index(indexes.CLAIMS_BY_SNAPSHOT, obj.key):
                     yield claim.key
             case snapshots.VolumeSnapshotContent():
                 ref = obj.spec.volume_snapshot_ref
                 key = keys.Key(keys.Kind.VOLUME_SNAPSHOT, ref.namespace, ref.name)
-                for claim in self._cache.by_index(routing.CLAIMS_BY_SNAPSHOT, key):
+                for claim in self._cache.by_index(indexes.CLAIMS_BY_SNAPSHOT, key):
                     yield claim.key
             case _:
                 pass

@@ -6,7 +6,7 @@ import objects
 import pytest
 import waking
 
-from snapshotd.decide import routing
+from snapshotd.decide import indexes, routing
 from snapshotd.model import keys, leases, meta, names, snapshots, volumes, wire
 
 SNAP = keys.Key(keys.Kind.VOLUME_SNAPSHOT, "ns", "snap")
@@ -83,7 +83,7 @@ def restore(**fields: object) -> volumes.PersistentVolumeClaim:
 def test_a_claim_that_is_filled_wakes_the_snapshot_that_must_wait_for_it(
     claim: volumes.PersistentVolumeClaim, expected: list[keys.Key]
 ) -> None:
-    assert list(routing.restore_of(claim)) == expected
+    assert list(indexes.restore_of(claim)) == expected
 
 
 def test_a_claim_of_the_content_of_no_dynamic_snapshot_is_nobodys() -> None:
@@ -193,5 +193,5 @@ def test_a_class_that_comes_wakes_the_contents_that_wait_for_it() -> None:
 
 
 def test_only_a_volume_of_a_driver_is_found_by_what_its_driver_calls_it() -> None:
-    assert list(routing.by_handle(objects.volume())) == [(objects.DRIVER, "vol")]
-    assert list(routing.by_handle(objects.volume(spec__csi=None))) == []
+    assert list(indexes.by_handle(objects.volume())) == [(objects.DRIVER, "vol")]
+    assert list(indexes.by_handle(objects.volume(spec__csi=None))) == []

@@ -11,7 +11,7 @@ import msgspec
 from snapshotd import errors
 from snapshotd.actors import looking
 from snapshotd.app.explain import facts
-from snapshotd.decide import publishing, routing, validation, views
+from snapshotd.decide import indexes, publishing, validation, views
 from snapshotd.kube import connection, resources
 from snapshotd.model import (
     families,
@@ -105,17 +105,17 @@ class Reader:
                 member = cache.find(snapshots.VolumeSnapshot, owner)
                 return [] if member is None else self._with_its_group(member)
             case volumes.PersistentVolumeClaim():
-                users: list[wire.Object] = cache.by_index(routing.SNAPSHOTS_BY_CLAIM, key)
-                users += cache.by_index(routing.GROUPS_BY_NAMESPACE, key.namespace)
+                users: list[wire.Object] = cache.by_index(indexes.SNAPSHOTS_BY_CLAIM, key)
+                users += cache.by_index(indexes.GROUPS_BY_NAMESPACE, key.namespace)
                 return [each for each in users if isinstance(each, _SNAPSHOTS)]
             case groups.VolumeGroupSnapshot() as group:
-                members = cache.by_index(routing.MEMBERS_BY_GROUP, key)
+                members = cache.by_index(indexes.MEMBERS_BY_GROUP, key)
                 return [group, *(each for each in members if isinstance(each, _SNAPSHOTS))]
             case _:
                 return []
 
     def _with_its_group(self, one: snapshots.VolumeSnapshot) -> list[groups.AnySnapshot]:
-        key = routing.group_of(one)
+        key = indexes.group_of(one)
         group = self.known.cache.find(groups.VolumeGroupSnapshot, key) if key else None
         return [one] if group is None else [one, group]
 

@@ -14,10 +14,10 @@ from snapshotd.app.explain import advice, beside, facts, leaving
 from snapshotd.decide import (
     binding,
     drafts,
+    indexes,
     intents,
     members,
     publishing,
-    routing,
     selection,
     validation,
     views,
@@ -64,7 +64,7 @@ def group(known: facts.Facts, key: keys.Key) -> facts.Report:
     found = known.cache.find(groups.VolumeGroupSnapshot, key)
     if found is None:
         raise NotThere(_not_there(known, key))
-    owned = known.cache.by_index(routing.MEMBERS_BY_GROUP, key)
+    owned = known.cache.by_index(indexes.MEMBERS_BY_GROUP, key)
     in_short = [
         _in_short(known, each) for each in owned if isinstance(each, snapshots.VolumeSnapshot)
     ]
@@ -95,7 +95,7 @@ def _in_short(known: facts.Facts, member: snapshots.VolumeSnapshot) -> facts.Fin
 
 def _of_its_group(known: facts.Facts, member: snapshots.VolumeSnapshot) -> Iterator[facts.Finding]:
     """Name the group that a snapshot is a member of; while it waits, or goes, how that one is."""
-    key = routing.group_of(member)
+    key = indexes.group_of(member)
     if key is None:
         return
     found = looking.Eyes(known.cache, _POLICY).homes.group_of(member)
