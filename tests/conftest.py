@@ -1,9 +1,11 @@
 """Fixtures for every test: asyncio is the only backend, since aiohttp and grpc.aio need it."""
 
+import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import choice
+import patient
 import pytest
 import structlog
 
@@ -13,8 +15,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, Callable[[], asyncio.AbstractEventLoop]]]:
+    return "asyncio", {"loop_factory": patient.Loop}
 
 
 @pytest.fixture

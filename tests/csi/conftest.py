@@ -10,7 +10,7 @@ from snapshotd.csi import connection
 
 
 @pytest.fixture(scope="module", autouse=True)
-async def one_loop(anyio_backend: str) -> AsyncIterator[None]:
+async def one_loop(anyio_backend: object) -> AsyncIterator[None]:
     """Keep one event loop for all tests of a file: grpc's poller outlives a loop that is closed."""
     del anyio_backend  # named, so that anyio runs this for tests without a loop, too
     yield  # noqa: PT022 - only a generator keeps the loop
