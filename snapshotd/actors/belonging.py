@@ -90,7 +90,7 @@ class Homes:
         found = self._cache.by_index(indexes.MEMBERS_BY_GROUP, group.key)
         return tuple(
             each
-            for each in _only(snapshots.VolumeSnapshot, found)
+            for each in only(snapshots.VolumeSnapshot, found)
             if (owner := validation.owner_group(each)) and owner.uid == group.metadata.uid
         )
 
@@ -108,14 +108,14 @@ class Homes:
         found = self._cache.by_index(indexes.GROUPS_BY_NAMESPACE, claim.metadata.namespace)
         return tuple(
             each
-            for each in _only(groups.VolumeGroupSnapshot, found)
+            for each in only(groups.VolumeGroupSnapshot, found)
             if routing.uses(each, claim, self._cache)
         )
 
     def volume(self, driver: str, handle: str) -> volumes.PersistentVolume | None:
         """Return the volume of this handle, if it is still there."""
         found = self._cache.by_index(indexes.VOLUMES_BY_HANDLE, (driver, handle))
-        return next(iter(_only(volumes.PersistentVolume, found)), None)
+        return next(iter(only(volumes.PersistentVolume, found)), None)
 
     def _claim_name(self, driver: str, handle: str, namespace: str) -> str:
         volume = self.volume(driver, handle)
@@ -130,8 +130,9 @@ class Homes:
 
     def _by_handle(self, driver: str, handle: str) -> groups.VolumeGroupSnapshotContent | None:
         found = self._cache.by_index(indexes.GROUP_CONTENTS_BY_HANDLE, (driver, handle))
-        return next(iter(_only(groups.VolumeGroupSnapshotContent, found)), None)
+        return next(iter(only(groups.VolumeGroupSnapshotContent, found)), None)
 
 
-def _only(type_: type[T], objects: Iterable[object]) -> tuple[T, ...]:
+def only(type_: type[T], objects: Iterable[object]) -> tuple[T, ...]:
+    """Return the objects of one type."""
     return tuple(each for each in objects if isinstance(each, type_))

@@ -21,9 +21,6 @@ from snapshotd.model import groups, keys, snapshots, wire
 from snapshotd.runtime import actor, chronicle, clock
 from snapshotd.runtime import store as caches
 
-_SNAPSHOTS = (snapshots.VolumeSnapshot, groups.VolumeGroupSnapshot)
-_CONTENTS = (snapshots.VolumeSnapshotContent, groups.VolumeGroupSnapshotContent)
-
 
 class SnapshotActor:
     """Binds, publishes and releases snapshots and groups, one key at a time."""
@@ -50,7 +47,7 @@ class SnapshotActor:
         asked = False  # whether the API server told, in this reconcile, which content there is
         for _ in range(perform.MOST_ROUNDS):
             snapshot = self._cache.get(key)
-            if not isinstance(snapshot, _SNAPSHOTS):
+            if not isinstance(snapshot, groups.AnySnapshot):
                 return actor.Verdict()
             decision = self._decide(snapshot, asked=asked)
             chronicle.because(decision.why)
@@ -64,7 +61,7 @@ class SnapshotActor:
         """See to a bound content's finalizer, and to one that came too late."""
         for _ in range(perform.MOST_ROUNDS):
             content = self._cache.get(key)
-            if not isinstance(content, _CONTENTS):
+            if not isinstance(content, groups.AnyContent):
                 break
             decision = self._decide_content(content)
             chronicle.because(decision.why)

@@ -17,8 +17,6 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
 
 _Question = tuple[str, bool]
-_CONTENTS = (snapshots.VolumeSnapshotContent, groups.VolumeGroupSnapshotContent)
-_CLASSES = (snapshots.VolumeSnapshotClass, groups.VolumeGroupSnapshotClass)
 
 
 def _question(content: groups.AnyContent) -> _Question:
@@ -116,10 +114,10 @@ class ContentActor:
         answer: outcomes.Answer | None = None,
     ) -> views.ContentView | None:
         content = self._cache.get(key)
-        if not isinstance(content, _CONTENTS):
+        if not isinstance(content, groups.AnyContent):
             return None
         found = self._cache.get(content.family.class_key(content.class_name or ""))
-        snapshot_class = found if isinstance(found, _CLASSES) else None
+        snapshot_class = found if isinstance(found, groups.AnyClass) else None
         if not validation.is_for_driver(content, snapshot_class, self._policy.driver):
             return None
         return views.ContentView(

@@ -4,18 +4,10 @@ Apart from the actor, so that whoever wants to know what would be decided, and w
 same eyes (`snapshotd explain`).
 """
 
-from collections.abc import Iterable
-from typing import TypeVar
-
 from snapshotd.actors import belonging
 from snapshotd.decide import contents, indexes, publishing, routing, views
 from snapshotd.model import groups, keys, snapshots, volumes, wire
 from snapshotd.runtime import store as caches
-
-T = TypeVar("T")
-
-_CONTENTS = (snapshots.VolumeSnapshotContent, groups.VolumeGroupSnapshotContent)
-_CLASSES = (snapshots.VolumeSnapshotClass, groups.VolumeGroupSnapshotClass)
 
 
 class Eyes:
@@ -30,7 +22,7 @@ class Eyes:
     def bound_content(self, snapshot: groups.AnySnapshot) -> groups.AnyContent | None:
         """Return the content that a snapshot or group has, is to have, or names as its source."""
         found = self._cache.get(snapshot.family.content_key(publishing.bound_name(snapshot)))
-        return found if isinstance(found, _CONTENTS) else None
+        return found if isinstance(found, groups.AnyContent) else None
 
     def binding(
         self,
@@ -82,7 +74,7 @@ class Eyes:
             content=self.bound_content(snapshot),
             asked=asked,
             content_absent=asked or gone,
-            restores=_only(volumes.PersistentVolumeClaim, restores),
+            restores=belonging.only(volumes.PersistentVolumeClaim, restores),
             group=self.homes.group_of(snapshot),
             members=members,
         )
@@ -103,7 +95,7 @@ class Eyes:
         users = self._cache.by_index(indexes.SNAPSHOTS_BY_CLAIM, claim.key)
         uses = [
             views.Use(each, self.bound_content(each))
-            for each in _only(snapshots.VolumeSnapshot, users)
+            for each in belonging.only(snapshots.VolumeSnapshot, users)
         ]
         uses += [
             views.Use(each, self.bound_content(each)) for each in self.homes.groups_using(claim)
@@ -139,7 +131,7 @@ class Eyes:
 
     def _class_of(self, snapshot: groups.AnySnapshot) -> groups.AnyClass | None:
         found = self._cache.get(snapshot.family.class_key(snapshot.class_name or ""))
-        return found if isinstance(found, _CLASSES) else None
+        return found if isinstance(found, groups.AnyClass) else None
 
     def _default_classes(self, snapshot: groups.AnySnapshot) -> tuple[groups.AnyClass, ...]:
         if snapshot.class_name is not None:
@@ -149,14 +141,11 @@ class Eyes:
         return tuple(
             each
             for each in every
-            if isinstance(each, _CLASSES) and each.metadata.annotations.get(default) == "true"
+            if isinstance(each, groups.AnyClass)
+            and each.metadata.annotations.get(default) == "true"
         )
 
     def _nodes(self) -> tuple[volumes.Node, ...]:
         if not self._policy.distributed:
             return ()
-        return _only(volumes.Node, self._cache.of_kind(keys.Kind.NODE))
-
-
-def _only(type_: type[T], objects: Iterable[object]) -> tuple[T, ...]:
-    return tuple(each for each in objects if isinstance(each, type_))
+        return belonging.only(volumes.Node, self._cache.of_kind(keys.Kind.NODE))

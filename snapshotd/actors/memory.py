@@ -9,13 +9,11 @@ from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 from snapshotd.decide import outcomes
-from snapshotd.model import groups, keys, snapshots, wire
+from snapshotd.model import groups, keys, wire
 from snapshotd.runtime import store as caches
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
-
-_CONTENTS = (snapshots.VolumeSnapshotContent, groups.VolumeGroupSnapshotContent)
 
 
 class Recent(Generic[K, V]):
@@ -82,7 +80,7 @@ class Contents:
         made by hand, a new one of the same name may be on its way.
         """
         old = change.old
-        if change.new is not None or not isinstance(old, _CONTENTS):
+        if change.new is not None or not isinstance(old, groups.AnyContent):
             return
         self._made.forget(old.key)
         if old.cut_from:
@@ -128,14 +126,14 @@ class Attempts:
     def observe(self, change: caches.Change[wire.Object]) -> None:
         """Note what appears, and forget what goes or has become ready."""
         old, new = change.old, change.new
-        if isinstance(old, _CONTENTS) and (new is None or _ready(new)):
+        if isinstance(old, groups.AnyContent) and (new is None or _ready(new)):
             self._ended.pop(old.metadata.uid, None)
             self._polls.pop(old.metadata.uid, None)
-        if old is None and isinstance(new, _CONTENTS):
+        if old is None and isinstance(new, groups.AnyContent):
             begun = new.status is not None or new.being_created
             if self._watching and not begun:
                 self._ended[new.metadata.uid] = outcomes.Attempt.NEVER
 
 
 def _ready(obj: wire.Object) -> bool:
-    return isinstance(obj, _CONTENTS) and obj.ready
+    return isinstance(obj, groups.AnyContent) and obj.ready

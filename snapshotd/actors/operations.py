@@ -24,15 +24,12 @@ from collections.abc import Collection
 from typing import Final
 
 from snapshotd.decide import publishing
-from snapshotd.model import families, groups, keys, snapshots, times, wire
+from snapshotd.model import families, groups, keys, times, wire
 from snapshotd.runtime import clock as clocks
 from snapshotd.runtime import store as caches
 from snapshotd.telemetry import handles, metrics
 
 _UNKNOWN: Final = "unknown"
-_SNAPSHOTS: Final = (snapshots.VolumeSnapshot, groups.VolumeGroupSnapshot)
-_CONTENTS: Final = (snapshots.VolumeSnapshotContent, groups.VolumeGroupSnapshotContent)
-_CLASSES: Final = (snapshots.VolumeSnapshotClass, groups.VolumeGroupSnapshotClass)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -91,7 +88,7 @@ class Operations:
                 self._meet(obj)
         for kind in self._served:
             for obj in self._cache.of_kind(kind):
-                if isinstance(obj, _SNAPSHOTS):
+                if isinstance(obj, groups.AnySnapshot):
                     self._settle(obj, obj, age=self._age_of(obj))
 
     def in_flight(self) -> int:
@@ -113,9 +110,9 @@ class Operations:
         if change.key.kind not in self._served:
             return
         goes = new is None or (old is not None and old.metadata.uid != new.metadata.uid)
-        if goes and isinstance(old, _SNAPSHOTS):
+        if goes and isinstance(old, groups.AnySnapshot):
             self._settle(old, None)
-        if isinstance(new, _SNAPSHOTS):
+        if isinstance(new, groups.AnySnapshot):
             self._settle(new, new)
 
     def _settle(
@@ -147,7 +144,7 @@ class Operations:
             del self._open[uid]
 
     def _meet(self, obj: wire.Object | None) -> None:
-        if isinstance(obj, _CLASSES):
+        if isinstance(obj, groups.AnyClass):
             self._meter.known(obj.driver)
 
     def _age_of(self, snapshot: groups.AnySnapshot) -> float:
@@ -162,10 +159,10 @@ class Operations:
         """Return the driver as far as the cache tells it, or ''."""
         family = snapshot.family
         content = self._cache.get(family.content_key(publishing.bound_name(snapshot)))
-        if isinstance(content, _CONTENTS):
+        if isinstance(content, groups.AnyContent):
             return content.spec.driver
         chosen = self._cache.get(family.class_key(snapshot.class_name or ""))
-        return chosen.driver if isinstance(chosen, _CLASSES) else ""
+        return chosen.driver if isinstance(chosen, groups.AnyClass) else ""
 
 
 def _wishes(state: groups.AnySnapshot | None) -> tuple[handles.OperationName, ...]:

@@ -17,13 +17,12 @@ from snapshotd.csi import driver as drivers
 from snapshotd.csi import groups as group_drivers
 from snapshotd.decide import views
 from snapshotd.kube import reflector
-from snapshotd.model import groups, keys, names, snapshots, wire
+from snapshotd.model import groups, keys, names, wire
 from snapshotd.runtime import supervisor
 from snapshotd.telemetry import statusz
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 
-_CONTENTS = (snapshots.VolumeSnapshotContent, groups.VolumeGroupSnapshotContent)
 _MEET_AGAIN = 1.0  # seconds
 _DRIVER_WITHIN = 30.0  # seconds for a driver to accept the first connection, as the reference's
 _LAST_WORDS = Path("/dev/termination-log")  # what Kubernetes shows of a container that ended
@@ -159,7 +158,7 @@ class Sidecar(process.RoleProcess):
         driver = self._policy.driver
 
         def ours(obj: wire.Object) -> bool:
-            return isinstance(obj, _CONTENTS) and obj.spec.driver == driver
+            return isinstance(obj, groups.AnyContent) and obj.spec.driver == driver
 
         label = ""
         if self._csi.node_deployment:

@@ -94,7 +94,7 @@ def _cut(view: views.BindingView, policy: views.ClusterPolicy, now: float) -> in
         for volume in cut_from:
             check_driver(chosen, volume)
     except errors.Invalid as error:
-        message = f"Failed to create {_word(snapshot)} content with error {error}"
+        message = f"Failed to create {snapshot.family.noun} content with error {error}"
         return telling.snapshot_error(
             snapshot, reason="SnapshotContentCreationFailed", message=message, now=now
         )
@@ -107,8 +107,8 @@ def _cut(view: views.BindingView, policy: views.ClusterPolicy, now: float) -> in
     if prepared is not None:
         return intents.Decision(intents=(prepared,), again=0.0)
     waiting = (
-        f"Waiting for a {_word(snapshot)} {snapshot.metadata.namespace}/{snapshot.metadata.name} "
-        "to be created by the CSI driver."
+        f"Waiting for a {snapshot.family.noun} {snapshot.metadata.namespace}/"
+        f"{snapshot.metadata.name} to be created by the CSI driver."
     )
     told = telling.news(snapshot, reason="CreatingSnapshot", message=waiting)
     return intents.Decision(
@@ -116,10 +116,6 @@ def _cut(view: views.BindingView, policy: views.ClusterPolicy, now: float) -> in
         again=policy.status_hold,
         why="waits for the driver to cut the snapshot",
     )
-
-
-def _word(snapshot: groups.AnySnapshot) -> str:
-    return "snapshot" if isinstance(snapshot, snapshots.VolumeSnapshot) else "group snapshot"
 
 
 def class_of(view: views.BindingView) -> groups.AnyClass:
@@ -131,11 +127,11 @@ def class_of(view: views.BindingView) -> groups.AnyClass:
     if wanted is not None:
         if view.snapshot_class is None:
             raise errors.Invalid(
-                f"Failed to get {_word(snapshot)} class with error "
+                f"Failed to get {family.noun} class with error "
                 f'{kind.lower()}.{family.api_group} "{wanted}" not found'
             )
         return view.snapshot_class
-    failed = f"Failed to set default {_word(snapshot)} class with error"
+    failed = f"Failed to set default {family.noun} class with error"
     try:
         _claim, volume = sources_of(view)[0]
     except errors.Invalid as error:
@@ -144,13 +140,13 @@ def class_of(view: views.BindingView) -> groups.AnyClass:
     candidates = [each for each in view.default_classes if each.driver == driver]
     if not candidates:
         raise errors.Invalid(
-            f"{failed} cannot find default {_word(snapshot)} class: annotate one {kind} of "
+            f"{failed} cannot find default {family.noun} class: annotate one {kind} of "
             f'driver {driver} with {family.default_class}: "true", or name a class'
         )
     if len(candidates) > 1:
         found = ", ".join(sorted(each.metadata.name for each in candidates))
         raise errors.Invalid(
-            f"{failed} {len(candidates)} default {_word(snapshot)} classes were found: keep one of "
+            f"{failed} {len(candidates)} default {family.noun} classes were found: keep one of "
             f"{found}"
         )
     return candidates[0]

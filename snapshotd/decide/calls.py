@@ -23,8 +23,8 @@ def create(
     if not content.cut_from or not uid:
         needed = "a volumeHandle" if content.family is families.SINGLE else "volumeHandles"
         raise errors.Invalid(
-            f"cannot create {noun(content)} for content {content.metadata.name}: it needs {needed} "
-            f"and the uid of its {content.family.snapshot_kind}"
+            f"cannot create {content.family.noun} for content {content.metadata.name}: it needs "
+            f"{needed} and the uid of its {content.family.snapshot_kind}"
         )
     finds_out = content.metadata.deleting and view.snapshot_class is None
     parameters = {} if finds_out else _parameters(view, policy)
@@ -126,15 +126,10 @@ def no_members(content: groups.AnyContent) -> str:
     )
 
 
-def noun(content: groups.AnyContent) -> str:
-    """Return what a content stands for, as it is called in messages."""
-    return "snapshot" if content.family is families.SINGLE else "group snapshot"
-
-
 def _parameters(view: views.ContentView, policy: views.DriverPolicy) -> dict[str, str]:
     """Return the class's parameters for the driver: without ours, with what it is to know."""
     content = view.content
-    name, kind, what = content.class_name, content.family.class_kind, noun(content)
+    name, kind, what = content.class_name, content.family.class_kind, content.family.noun
     if view.snapshot_class is None:
         raise errors.Invalid(
             f"failed to take {what} {content.metadata.name} without a {what} class: "

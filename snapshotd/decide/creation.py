@@ -93,8 +93,9 @@ def _conclude(
             | outcomes.GroupInfo()
         ):
             handle = content.given_handle or content.handle
-            what = "snapshot" if calls.noun(content) == "snapshot" else "groupSnapshot"
-            return _failed(view, f"can not find {calls.noun(content)} for {what}ID {handle}", now)
+            family = content.family
+            what = f"{family.named[0].lower()}{family.named[1:]}ID"
+            return _failed(view, f"can not find {family.noun} for {what} {handle}", now)
         case _:
             assert_never(answer)
 
@@ -119,7 +120,7 @@ def _publish(
     return intents.Decision(
         intents=tuple(wanted),
         again=backoff.poll_delay(view.polls, start=policy.poll_interval),
-        why=f"waits for the driver to make the {calls.noun(content)} ready",
+        why=f"waits for the driver to make the {content.family.noun} ready",
     )
 
 
@@ -176,7 +177,7 @@ def _failed(
     content = view.content
     cutting = _is_cutting(content)
     reason = "SnapshotCreationFailed" if cutting else "SnapshotContentCheckandUpdateFailed"
-    what = calls.noun(content)
+    what = content.family.noun
     prefix = f"Failed to create {what}" if cutting else f"Failed to check and update {what} content"
     told = f"{prefix}: {message}"
     said = content.error

@@ -199,11 +199,11 @@ def _not_deleted(view: views.ContentView, refusal: outcomes.Refusal) -> intents.
 
 
 def _undone(content: groups.AnyContent) -> str:
-    return f"Failed to delete {calls.noun(content)}"
+    return f"Failed to delete {content.family.noun}"
 
 
 def _unknown(content: groups.AnyContent) -> str:
-    return f"Failed to find out whether a {calls.noun(content)} was made"
+    return f"Failed to find out whether a {content.family.noun} was made"
 
 
 def _words(refusal: outcomes.Refusal) -> str:

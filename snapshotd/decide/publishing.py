@@ -163,7 +163,7 @@ def _events(snapshot: groups.AnySnapshot, change: _Change) -> tuple[intents.Anno
     if validation.is_member(snapshot):
         return ()
     told: list[intents.Announce] = []
-    word = "Snapshot" if isinstance(snapshot, snapshots.VolumeSnapshot) else "Group snapshot"
+    word = snapshot.family.noun.capitalize()
     name = f"{snapshot.metadata.namespace}/{snapshot.metadata.name}"
     before = snapshot.status.creation_time if snapshot.status else None
     if change.creation_time is not msgspec.UNSET and before is None:

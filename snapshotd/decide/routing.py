@@ -75,13 +75,10 @@ def wakes_at_driver(
             return set()
 
 
-_CONTENTS = (snapshots.VolumeSnapshotContent, groups.VolumeGroupSnapshotContent)
-
-
 def _is_news(old: wire.Object | None, new: wire.Object | None) -> bool:
-    if not isinstance(new, _CONTENTS):
+    if not isinstance(new, groups.AnyContent):
         return False
-    if not isinstance(old, _CONTENTS):
+    if not isinstance(old, groups.AnyContent):
         return True
     if _said_by_others(old) != _said_by_others(new):
         return True

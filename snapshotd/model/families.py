@@ -29,6 +29,11 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     content_prefix: str
 
     @property
+    def noun(self) -> str:
+        """Return what its snapshots are called in messages."""
+        return "snapshot" if self is SINGLE else "group snapshot"
+
+    @property
     def api_group(self) -> str:
         """Return the API group."""
         return self.api_version.partition("/")[0]

@@ -9,7 +9,6 @@ from snapshotd.model import groups, keys, names, snapshots
 _MOST_COMPLAINTS = 3
 _LONG = 300.0  # seconds after which nobody is expected to begin any more
 _GATE = "--feature-gates=CSIVolumeGroupSnapshot=false"
-_CLASSES = (snapshots.VolumeSnapshotClass, groups.VolumeGroupSnapshotClass)
 
 
 def needs_the_controller(
@@ -94,7 +93,7 @@ def complaints(known: facts.Facts, key: keys.Key) -> Iterator[facts.Finding]:
 def _view(known: facts.Facts, content: groups.AnyContent) -> views.ContentView:
     chosen = known.cache.get(content.family.class_key(content.class_name or ""))
     return views.ContentView(
-        content, snapshot_class=chosen if isinstance(chosen, _CLASSES) else None
+        content, snapshot_class=chosen if isinstance(chosen, groups.AnyClass) else None
     )
 
 

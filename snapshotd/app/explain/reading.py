@@ -28,9 +28,6 @@ from snapshotd.runtime import clock
 from snapshotd.telemetry import metrics
 
 _PAGE: Final = "500"  # objects
-_SNAPSHOTS: Final = (snapshots.VolumeSnapshot, groups.VolumeGroupSnapshot)
-_CONTENTS: Final = (snapshots.VolumeSnapshotContent, groups.VolumeGroupSnapshotContent)
-_CLASSES: Final = (snapshots.VolumeSnapshotClass, groups.VolumeGroupSnapshotClass)
 _EVERYWHERE: Final = ""
 _DRIVERS: Final = "/apis/storage.k8s.io/v1/csidrivers"
 
@@ -62,7 +59,7 @@ class Reader:
         if not namespace:
             await self._events("default", f"involvedObject.name={key.name}")
             content = await self._one(key)
-            if isinstance(content, _CONTENTS):
+            if isinstance(content, groups.AnyContent):
                 namespace = content.ref.namespace
         if namespace:
             await self._namespace(namespace)
@@ -107,10 +104,10 @@ class Reader:
             case volumes.PersistentVolumeClaim():
                 users: list[wire.Object] = cache.by_index(indexes.SNAPSHOTS_BY_CLAIM, key)
                 users += cache.by_index(indexes.GROUPS_BY_NAMESPACE, key.namespace)
-                return [each for each in users if isinstance(each, _SNAPSHOTS)]
+                return [each for each in users if isinstance(each, groups.AnySnapshot)]
             case groups.VolumeGroupSnapshot() as group:
                 members = cache.by_index(indexes.MEMBERS_BY_GROUP, key)
-                return [group, *(each for each in members if isinstance(each, _SNAPSHOTS))]
+                return [group, *(each for each in members if isinstance(each, groups.AnySnapshot))]
             case _:
                 return []
 
@@ -150,10 +147,10 @@ class Reader:
     def _drivers(self) -> Iterable[str]:
         for family in (families.SINGLE, families.GROUP):
             for obj in self.known.cache.of_kind(family.content_kind):
-                if isinstance(obj, _CONTENTS):
+                if isinstance(obj, groups.AnyContent):
                     yield obj.spec.driver
             for obj in self.known.cache.of_kind(family.class_kind):
-                if isinstance(obj, _CLASSES):
+                if isinstance(obj, groups.AnyClass):
                     yield obj.driver
 
     async def _registered(self) -> frozenset[str] | None:

@@ -26,8 +26,6 @@ from snapshotd.model import families, groups, keys, names, snapshots, volumes
 
 _POLICY = views.ClusterPolicy()
 _SINGLE, _GROUP = families.SINGLE, families.GROUP
-_SNAPSHOTS = (snapshots.VolumeSnapshot, groups.VolumeGroupSnapshot)
-_CONTENTS = (snapshots.VolumeSnapshotContent, groups.VolumeGroupSnapshotContent)
 
 
 class NotThere(errors.Gone):
@@ -46,7 +44,7 @@ def snapshot(known: facts.Facts, key: keys.Key) -> facts.Report:
 def content(known: facts.Facts, key: keys.Key) -> facts.Report:
     """Explain a content, of a snapshot or a group; raises `NotThere`."""
     found = known.cache.get(key)
-    if not isinstance(found, _CONTENTS):
+    if not isinstance(found, groups.AnyContent):
         raise NotThere(_not_there(known, key))
     return facts.Report(str(key), tuple(_of_content(known, found)))
 
@@ -77,7 +75,7 @@ def unsettled(known: facts.Facts) -> Iterator[facts.Report]:
     reports += [snapshot(known, each.key) for each in known.cache.of_kind(_SINGLE.snapshot_kind)]
     for kind in (_GROUP.content_kind, _SINGLE.content_kind):
         for found in known.cache.of_kind(kind):
-            if isinstance(found, _CONTENTS) and _is_alone(known, found):
+            if isinstance(found, groups.AnyContent) and _is_alone(known, found):
                 reports.append(content(known, found.key))
     yield from (each for each in reports if each.verdict.state is not facts.State.OK)
 
@@ -238,7 +236,7 @@ def _of_content(known: facts.Facts, found: groups.AnyContent) -> Iterator[facts.
     ref = found.ref
     owner = keys.Key(found.family.snapshot_kind, ref.namespace, ref.name)
     holder = known.cache.get(owner)
-    if isinstance(holder, _SNAPSHOTS) and validation.points_back(found, holder):
+    if isinstance(holder, groups.AnySnapshot) and validation.points_back(found, holder):
         bound = publishing.bound_name(holder)
         has_it = bound == found.metadata.name
         yield advice.fine(owner, "has it") if has_it else leaving.beside_another(found, bound)
@@ -258,7 +256,7 @@ def _is_alone(known: facts.Facts, found: groups.AnyContent) -> bool:
     """Say whether no VolumeSnapshot's report tells of this content."""
     ref = found.ref
     owner = known.cache.get(keys.Key(found.family.snapshot_kind, ref.namespace, ref.name))
-    if not isinstance(owner, _SNAPSHOTS):
+    if not isinstance(owner, groups.AnySnapshot):
         return True
     return publishing.bound_name(owner) != found.metadata.name
 

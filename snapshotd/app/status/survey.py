@@ -13,16 +13,12 @@ import msgspec
 
 from snapshotd.decide import publishing
 from snapshotd.model import families, groups, times, wire
-from snapshotd.model import snapshots as singles
 from snapshotd.runtime import store
 from snapshotd.telemetry import statusz
 
 State = Literal["ready", "pending", "failing", "deleting"]
 STATES: Final[tuple[State, ...]] = get_args(State)
 NO_DRIVER: Final = "(not known yet)"
-_SNAPSHOTS: Final = (singles.VolumeSnapshot, groups.VolumeGroupSnapshot)
-_CONTENTS: Final = (singles.VolumeSnapshotContent, groups.VolumeGroupSnapshotContent)
-_CLASSES: Final = (singles.VolumeSnapshotClass, groups.VolumeGroupSnapshotClass)
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -155,7 +151,7 @@ def _groups(tally: _Tally, limits: Limits) -> Groups:
 def _tally(cache: store.Store[wire.Object], family: families.Family, now: float) -> _Tally:
     tally = _Tally()
     for obj in cache.of_kind(family.snapshot_kind):
-        if not isinstance(obj, _SNAPSHOTS):
+        if not isinstance(obj, groups.AnySnapshot):
             continue
         content = _content(obj, cache)
         state, driver = _state(obj), _driver(obj, content, cache)
@@ -181,7 +177,7 @@ def _content(
     snapshot: groups.AnySnapshot, cache: store.Store[wire.Object]
 ) -> groups.AnyContent | None:
     found = cache.get(snapshot.family.content_key(publishing.bound_name(snapshot)))
-    return found if isinstance(found, _CONTENTS) else None
+    return found if isinstance(found, groups.AnyContent) else None
 
 
 def _driver(
@@ -192,7 +188,7 @@ def _driver(
     if content is not None:
         return content.spec.driver
     found = cache.get(snapshot.family.class_key(snapshot.class_name or ""))
-    return found.driver if isinstance(found, _CLASSES) else NO_DRIVER
+    return found.driver if isinstance(found, groups.AnyClass) else NO_DRIVER
 
 
 def _row(

@@ -127,13 +127,13 @@ def _changed(obj: wire.Object, intent: intents.Write) -> wire.Object:
                 return prepared
             return _with_spec(prepared, class_name=intent.class_name)
         case intents.BindContent():
-            assert isinstance(obj, _CONTENTS)
+            assert isinstance(obj, groups.AnyContent)
             ref = replace(obj.ref, uid=intent.snapshot_uid)
             bound = _with_metadata(obj, intent.finalizers, {})
             class_name = intent.class_name or obj.class_name
             return _with_spec(bound, ref=ref, class_name=class_name)
         case intents.PublishStatus():
-            assert isinstance(obj, _SNAPSHOTS + _CONTENTS)
+            assert isinstance(obj, groups.AnySnapshot | groups.AnyContent)
             empty = _EMPTY[type(obj)]
             told = msgspec.structs.asdict(intent.status)
             fields = {name: value for name, value in told.items() if value is not msgspec.UNSET}
@@ -142,8 +142,6 @@ def _changed(obj: wire.Object, intent: intents.Write) -> wire.Object:
             raise AssertionError(intent)
 
 
-_SNAPSHOTS = (snapshots.VolumeSnapshot, groups.VolumeGroupSnapshot)
-_CONTENTS = (snapshots.VolumeSnapshotContent, groups.VolumeGroupSnapshotContent)
 _EMPTY: dict[type, msgspec.Struct] = {
     snapshots.VolumeSnapshot: snapshots.VolumeSnapshotStatus(),
     snapshots.VolumeSnapshotContent: snapshots.VolumeSnapshotContentStatus(),
@@ -154,7 +152,7 @@ _EMPTY: dict[type, msgspec.Struct] = {
 
 def _with_spec(obj: wire.Object, **fields: object) -> wire.Object:
     """Return the object with other fields of its spec: `ref`, `class_name`, as the kind has it."""
-    assert isinstance(obj, _SNAPSHOTS + _CONTENTS)
+    assert isinstance(obj, groups.AnySnapshot | groups.AnyContent)
     word = "volume_snapshot" if obj.family is families.SINGLE else "volume_group_snapshot"
     changed = {f"{word}_{name}": value for name, value in fields.items()}
     return msgspec.structs.replace(obj, spec=msgspec.structs.replace(obj.spec, **changed))
