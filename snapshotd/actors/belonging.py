@@ -30,9 +30,9 @@ class Homes:
             return self._of_given(content)
         group = self.group_of(snapshot)
         cut = self._content_of(group) if group is not None else None
-        info = members.names_of(cut).get(snapshot.metadata.name) if cut is not None else None
-        if cut is None or info is None:
+        if cut is None or content is not None:
             return views.Home(group, cut)
+        info = members.names_of(cut).get(snapshot.metadata.name, groups.MemberInfo())
         return views.Home(group, cut, self.volume(cut.spec.driver, info.volume_handle or ""))
 
     def _of_given(self, content: groups.AnyContent | None) -> views.Home | None:

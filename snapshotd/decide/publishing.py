@@ -34,23 +34,27 @@ def publish(
     """
     if view.snapshot.ready and not content.ready:
         return intents.Decision(why=f"waits for {content.key} to be seen ready, which it was")
-    change = _difference(view, content, now)
+    waiting = members.unready(view)
+    change = _difference(view, content, now, waiting)
     why = "" if content.ready else "waits for the driver to make the snapshot ready"
     if content.ready and not view.snapshot.ready:
-        why = members.unready(view)
+        why = waiting
     if change is None:
         return intents.Decision(why=why)
-    held = _held_back(view, content, policy)
+    held = _held_back(view, content, policy, waiting)
     if held > 0.0:
         return intents.Decision(again=held, why=why)
     write = intents.PublishStatus(telling.target(view.snapshot, exact=True), change)
     return intents.Decision(intents=(write, *_events(view.snapshot, change)), why=why)
 
 
-def _difference(view: views.BindingView, content: groups.AnyContent, now: float) -> _Change | None:
+def _difference(
+    view: views.BindingView, content: groups.AnyContent, now: float, waiting: str
+) -> _Change | None:
     match view.snapshot, content:
         case (groups.VolumeGroupSnapshot() as group, groups.VolumeGroupSnapshotContent() as cut):
-            return group_difference(view, group, cut, now)
+            unready = "" if group.ready else waiting
+            return _group_difference(view, group, cut, now=now, waiting=unready)
         case (snapshots.VolumeSnapshot() as snapshot, snapshots.VolumeSnapshotContent() as cut):
             home = view.home.group if view.home is not None else None
             return difference(snapshot, cut, now, group=home.metadata.name if home else "")
@@ -90,19 +94,21 @@ def difference(
     return None if change == _NO_CHANGE else change
 
 
-def group_difference(
+def _group_difference(
     view: views.BindingView,
     group: groups.VolumeGroupSnapshot,
     content: groups.VolumeGroupSnapshotContent,
+    *,
     now: float,
+    waiting: str,
 ) -> intents.GroupStatusChange | None:
     """Return what to write so that the group's status tells the content's, None if it does.
 
-    A group is ready once the driver says so and all its members are; a member that fails is told.
+    A group is ready once the driver says so and it is not `waiting` for members; one that fails is
+    told.
     """
     said = group.status or _NO_GROUP
     known = content.status or _UNKNOWN_GROUP
-    waiting = "" if group.ready else members.unready(view)
     ready = known.ready_to_use is True and not waiting
     error = known.error
     if error is None and members.failed(view) and waiting:
@@ -148,11 +154,14 @@ def _same_size(said: str | int, size: int) -> bool:
 
 
 def _held_back(
-    view: views.BindingView, content: groups.AnyContent, policy: views.ClusterPolicy
+    view: views.BindingView,
+    content: groups.AnyContent,
+    policy: views.ClusterPolicy,
+    waiting: str,
 ) -> float:
     """Return the seconds to wait with a bound-but-not-ready status, 0 to write it now."""
     fresh = view.content_age is not None and not view.snapshot.bound_content
-    soon = not content.ready or (members.unready(view) and not members.failed(view))
+    soon = not content.ready or (waiting and not members.failed(view))
     if not fresh or not soon or content.error is not None:
         return 0.0
     return max(0.0, policy.status_hold - (view.content_age or 0.0))

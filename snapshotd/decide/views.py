@@ -54,7 +54,8 @@ class Source(msgspec.Struct, frozen=True):
 class Home(msgspec.Struct, frozen=True):
     """A member's group, as far as it is there: its content says what the member is made of.
 
-    `volume` is the one that the member is cut from, if it is still there.
+    `volume` is the one that the member is cut from, if it is still there; filled in only while the
+    member has no content.
     """
 
     group: groups.VolumeGroupSnapshot | None = None
