@@ -43,17 +43,6 @@ def given_content(**fields: Any) -> groups.VolumeGroupSnapshotContent:
     return made
 
 
-def group(cluster: cluster_role.Cluster) -> groups.VolumeGroupSnapshot:
-    found = cluster.api.objects[GROUP]
-    assert isinstance(found, groups.VolumeGroupSnapshot)
-    return found
-
-
-def told(cluster: cluster_role.Cluster) -> str:
-    error = group(cluster).error
-    return (error.message or "") if error else ""
-
-
 async def test_a_given_group_is_tied_in_one_patch_and_told_when_it_is_ready() -> None:
     cluster = cluster_role.Cluster(given_group(), given_content())
     assert await cluster.settle() == ["prepares all", "binds given", "publishes all"]
@@ -63,7 +52,7 @@ async def test_a_given_group_is_tied_in_one_patch_and_told_when_it_is_ready() ->
     assert bound.metadata.finalizers == (names.GROUP_CONTENT_FINALIZER,)
     cluster.change(CONTENT, status=objects.GROUP_STATUS)
     await cluster.settle()
-    assert group(cluster).ready
+    assert grouped.group(cluster).ready
     assert cluster.api.all_of(snapshots.VolumeSnapshot) == []  # its user makes the members
 
 
@@ -72,7 +61,7 @@ async def test_a_given_group_waits_for_its_content_to_be_made() -> None:
     assert await cluster.settle() == ["publishes all", "says GroupSnapshotContentMissing of all"]
     cluster.put(given_content())
     assert "binds given" in await cluster.settle()
-    assert told(cluster) == ""
+    assert grouped.told(cluster) == ""
 
 
 async def test_a_content_of_another_group_is_not_followed() -> None:
@@ -81,7 +70,7 @@ async def test_a_content_of_another_group_is_not_followed() -> None:
         given_group(), given_content(spec__volume_group_snapshot_ref=other)
     )
     assert (await cluster.settle())[-1] == "says GroupSnapshotContentMisbound of all"
-    assert "is bound to a different snapshot: ns/other" in told(cluster)
+    assert "is bound to a different snapshot: ns/other" in grouped.told(cluster)
 
 
 async def test_a_content_that_is_cut_is_no_given_one() -> None:
@@ -98,8 +87,8 @@ async def test_a_ready_group_whose_content_vanished_is_told_and_not_cut_again() 
     cluster.vanish(objects.group_content().key)
     done = await cluster.settle()
     assert done == ["publishes all", "says GroupSnapshotContentMissing of all"]
-    assert "another point in time" in told(cluster)
-    assert not group(cluster).ready
+    assert "another point in time" in grouped.told(cluster)
+    assert not grouped.group(cluster).ready
     assert objects.group_content().key not in cluster.api.objects
 
 
@@ -118,10 +107,10 @@ async def test_a_status_that_lost_a_field_gets_it_back() -> None:
         objects.group_class(), *grouped.sources(), objects.group(), objects.cut_group_content()
     )
     await cluster.settle()
-    whole = group(cluster).status
+    whole = grouped.group(cluster).status
     cluster.change(GROUP, status=None)
     assert "publishes all" in await cluster.settle()
-    assert group(cluster).status == whole
+    assert grouped.group(cluster).status == whole
 
 
 async def test_an_error_of_the_driver_is_told_and_forgotten_with_it() -> None:
@@ -133,11 +122,11 @@ async def test_an_error_of_the_driver_is_told_and_forgotten_with_it() -> None:
         objects.group_content(status=failed),
     )
     await cluster.settle()
-    assert told(cluster) == "it went wrong"
+    assert grouped.told(cluster) == "it went wrong"
     cluster.change(objects.group_content().key, status=objects.GROUP_STATUS)
     await cluster.settle()
-    assert told(cluster) == ""
-    assert group(cluster).ready
+    assert grouped.told(cluster) == ""
+    assert grouped.group(cluster).ready
 
 
 async def test_members_made_by_hand_belong_to_their_given_group() -> None:
@@ -184,7 +173,7 @@ async def test_a_volume_that_is_gone_leaves_its_member_without_a_claim() -> None
         objects.cut_group_content(),
     )
     await cluster.settle()
-    assert group(cluster).ready
+    assert grouped.group(cluster).ready
     lost = cluster.snapshot(grouped.NAMES[1])
     assert lost.spec.source.persistent_volume_claim_name == ""
     assert lost.ready

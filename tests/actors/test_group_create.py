@@ -10,8 +10,6 @@ import grouped
 import objects
 import pytest
 
-from snapshotd import errors
-from snapshotd.decide import intents
 from snapshotd.model import groups, meta, names, snapshots, volumes, wire
 
 GROUP = objects.group().key
@@ -24,30 +22,10 @@ def bare_group(**fields: Any) -> groups.VolumeGroupSnapshot:
     return made
 
 
-def cut(cluster: cluster_role.Cluster, **fields: Any) -> None:
-    """Have the driver's side write what it cut."""
-    cluster.change(CONTENT, **{"status": objects.GROUP_STATUS, **fields})
-
-
-def group(cluster: cluster_role.Cluster) -> groups.VolumeGroupSnapshot:
-    found = cluster.api.objects[GROUP]
-    assert isinstance(found, groups.VolumeGroupSnapshot)
-    return found
-
-
 def content(cluster: cluster_role.Cluster) -> groups.VolumeGroupSnapshotContent:
     found = cluster.api.objects[CONTENT]
     assert isinstance(found, groups.VolumeGroupSnapshotContent)
     return found
-
-
-def members(cluster: cluster_role.Cluster) -> list[snapshots.VolumeSnapshot]:
-    return cluster.api.all_of(snapshots.VolumeSnapshot)
-
-
-def told(cluster: cluster_role.Cluster) -> str:
-    error = group(cluster).error
-    return (error.message or "") if error else ""
 
 
 async def test_a_group_is_cut_from_all_its_claims_and_its_members_are_made() -> None:
@@ -66,17 +44,17 @@ async def test_a_group_is_cut_from_all_its_claims_and_its_members_are_made() -> 
     assert made.metadata.finalizers == (names.GROUP_CONTENT_FINALIZER,)
     assert (made.ref.namespace, made.ref.name, made.ref.uid) == ("ns", "all", "uid-7")
     assert made.class_name == "grouped"
-    assert group(cluster).bound_content == "groupsnapcontent-uid-7"
-    assert group(cluster).metadata.finalizers == (names.GROUP_BOUND_FINALIZER,)
+    assert grouped.group(cluster).bound_content == "groupsnapcontent-uid-7"
+    assert grouped.group(cluster).metadata.finalizers == (names.GROUP_BOUND_FINALIZER,)
 
-    cut(cluster)
+    grouped.cut(cluster)
     done = await cluster.settle()
-    assert group(cluster).ready
+    assert grouped.group(cluster).ready
     assert [each for each in done if "says" in each] == [
         "says GroupSnapshotCreated of all",
         "says GroupSnapshotReady of all",
     ]
-    assert all(each.ready for each in members(cluster))
+    assert all(each.ready for each in grouped.made(cluster))
     assert not any(cluster.guards_claim(f"claim-{name}") for name in grouped.LETTERS)
     assert cluster.failed == {}
 
@@ -86,9 +64,9 @@ async def test_a_member_has_the_references_names_and_annotations() -> None:
     cluster = cluster_role.Cluster(
         objects.group_class(), *grouped.sources(), objects.group(), objects.group_content()
     )
-    cut(cluster, metadata__annotations=secret)
+    grouped.cut(cluster, metadata__annotations=secret)
     await cluster.settle()
-    first = next(each for each in members(cluster) if "claim-a" in str(each.spec.source))
+    first = next(each for each in grouped.made(cluster) if "claim-a" in str(each.spec.source))
     assert first.metadata.name == names.member_snapshot("uid-7", "vol-a")
     assert len(first.metadata.name) == len("snapshot-") + 64
     [owner] = first.metadata.owner_references
@@ -128,7 +106,7 @@ async def test_each_member_costs_four_writes_and_none_is_repeated() -> None:
         objects.group_class(), *grouped.sources(), objects.group(), objects.group_content()
     )
     await cluster.settle()
-    cut(cluster)
+    grouped.cut(cluster)
     done = [each for each in await cluster.settle() if not each.startswith("says")]
     of_members = [each for each in done if "snapshot-" in each or "snapcontent-" in each]
     of_members = [each for each in of_members if "groupsnap" not in each]
@@ -194,7 +172,7 @@ async def test_a_selector_that_cannot_be_read_selects_nothing_and_is_told() -> N
         "publishes all",
         "says GroupSnapshotContentCreationFailed of all",
     ]
-    assert "operator 'Like': use In, NotIn, Exists or DoesNotExist" in told(cluster)
+    assert "operator 'Like': use In, NotIn, Exists or DoesNotExist" in grouped.told(cluster)
 
 
 @pytest.mark.parametrize(
@@ -243,9 +221,9 @@ async def test_what_cannot_be_cut_is_told_and_nothing_is_made(
     cluster = cluster_role.Cluster(objects.group_class(), *held, bare_group())
     done = [each for each in await cluster.settle() if "guards" not in each]
     assert done == ["publishes all", f"says {reason} of all"]
-    assert message in told(cluster)
-    assert group(cluster).status is not None
-    assert not group(cluster).ready
+    assert message in grouped.told(cluster)
+    assert grouped.group(cluster).status is not None
+    assert not grouped.group(cluster).ready
     assert CONTENT not in cluster.api.objects
 
 
@@ -255,10 +233,10 @@ async def test_a_claim_that_appears_ends_the_wait() -> None:
     cluster.put(*grouped.sources())
     done = await cluster.settle()
     assert "creates groupsnapcontent-uid-7" in done
-    cut(cluster)
+    grouped.cut(cluster)
     await cluster.settle()
-    assert group(cluster).ready
-    assert told(cluster) == ""
+    assert grouped.group(cluster).ready
+    assert grouped.told(cluster) == ""
 
 
 async def test_a_class_that_is_missing_is_told_and_waited_for() -> None:
@@ -269,8 +247,9 @@ async def test_a_class_that_is_missing_is_told_and_waited_for() -> None:
         "publishes all",
         "says GetGroupSnapshotClassFailed of all",
     ]
-    assert 'volumegroupsnapshotclass.groupsnapshot.storage.k8s.io "grouped" not found' in told(
-        cluster
+    assert (
+        'volumegroupsnapshotclass.groupsnapshot.storage.k8s.io "grouped" not found'
+        in grouped.told(cluster)
     )
     cluster.put(objects.group_class())
     assert "creates groupsnapcontent-uid-7" in await cluster.settle()
@@ -285,7 +264,7 @@ async def test_the_default_class_of_the_volumes_driver_is_written() -> None:
     plain = bare_group(spec__volume_group_snapshot_class_name=None)
     cluster = cluster_role.Cluster(others, chosen, *grouped.sources(), plain)
     await cluster.settle()
-    assert group(cluster).class_name == "gold"
+    assert grouped.group(cluster).class_name == "gold"
     assert content(cluster).class_name == "gold"
 
 
@@ -301,7 +280,7 @@ async def test_no_default_class_or_several_are_told(classes: tuple[str, ...], me
     plain = bare_group(spec__volume_group_snapshot_class_name=None)
     cluster = cluster_role.Cluster(*some, *grouped.sources(), plain)
     assert (await cluster.settle())[-1] == "says SetDefaultGroupSnapshotClassFailed of all"
-    assert message in told(cluster)
+    assert message in grouped.told(cluster)
 
 
 async def test_the_secret_of_a_group_class_is_named_on_the_content() -> None:
@@ -326,113 +305,6 @@ async def test_a_group_without_a_sound_source_is_told() -> None:
         "publishes all",
         "says GroupSnapshotValidationError of all",
     ]
-    assert told(cluster) == (
+    assert grouped.told(cluster) == (
         "Exactly one of Selector and VolumeGroupSnapshotContentName should be specified"
     )
-
-
-async def test_a_group_waits_for_the_last_of_its_members() -> None:
-    slow = objects.changed(
-        objects.GROUP_STATUS,
-        ready_to_use=False,
-        volume_snapshot_info_list=tuple(
-            objects.changed(each, ready_to_use=each.volume_handle == "vol-a", restore_size=None)
-            for each in objects.GROUP_STATUS.volume_snapshot_info_list
-        ),
-    )
-    cluster = cluster_role.Cluster(
-        objects.group_class(),
-        *grouped.sources(),
-        objects.group(),
-        objects.group_content(status=slow),
-    )
-    await cluster.settle()
-    ready = {each.spec.source.persistent_volume_claim_name: each.ready for each in members(cluster)}
-    assert ready == {"claim-a": True, "claim-b": False}
-    assert not group(cluster).ready
-    assert cluster.guards_claim("claim-b")
-
-    cut(cluster)
-    await cluster.settle()
-    assert all(each.ready for each in members(cluster))
-    sizes = {each.status.restore_size for each in members(cluster) if each.status}
-    assert sizes == {"1Gi"}
-    assert group(cluster).ready
-
-
-async def test_a_member_that_cannot_be_made_is_told_on_the_group() -> None:
-    cluster = cluster_role.Cluster(
-        objects.group_class(), *grouped.sources(), objects.group(), objects.cut_group_content()
-    )
-    refused = errors.Refused("no quota")
-    member = names.member_snapshot("uid-7", "vol-b")
-    held = names.member_content(member)
-    cluster.fail(intents.CreateContent, refused, on=held, times=9)
-    await cluster.settle()
-    assert not group(cluster).ready
-    assert "1 of 2 members are not ready" in told(cluster)
-    assert "no quota" in told(cluster)
-    cluster.heal()
-    await cluster.retry()
-    assert group(cluster).ready
-    assert told(cluster) == ""
-
-
-async def test_a_snapshot_in_the_way_of_a_member_is_left_alone_and_told() -> None:
-    name = names.member_snapshot("uid-7", "vol-a")
-    foreign = cluster_role.new_snapshot(name)
-    cluster = cluster_role.Cluster(
-        objects.group_class(),
-        *grouped.sources(),
-        foreign,
-        objects.group(),
-        objects.cut_group_content(),
-    )
-    await cluster.settle()
-    assert f"VolumeSnapshot ns/{name} is in the way" in told(cluster)
-    found = cluster.snapshot(name)
-    assert found.metadata.owner_references == ()
-    cluster.vanish(found.key)
-    await cluster.settle()
-    await cluster.retry()
-    assert group(cluster).ready
-
-
-async def test_a_lost_answer_makes_no_second_member() -> None:
-    cluster = cluster_role.Cluster(
-        objects.group_class(), *grouped.sources(), objects.group(), objects.cut_group_content()
-    )
-    for kind in (intents.CreateMember, intents.CreateContent, intents.PublishStatus):
-        cluster.fail(kind, errors.Unavailable("lost"), done=True)
-    for _ in range(4):
-        await cluster.settle()
-        await cluster.retry()
-    assert group(cluster).ready
-    assert len(members(cluster)) == len(grouped.LETTERS)
-    assert len(cluster.api.all_of(snapshots.VolumeSnapshotContent)) == len(grouped.LETTERS)
-
-
-async def test_a_member_deleted_from_a_ready_group_is_not_made_again() -> None:
-    """It would carry the old point in time's name, and nobody asked for it."""
-    cluster = cluster_role.Cluster(
-        objects.group_class(), *grouped.sources(), objects.group(), objects.cut_group_content()
-    )
-    await cluster.settle()
-    gone = members(cluster)[0]
-    cluster.vanish(gone.key)
-    await cluster.settle()
-    assert gone.key not in cluster.api.objects
-    assert group(cluster).ready
-
-
-async def test_a_successor_goes_on_where_a_controller_ended() -> None:
-    first = cluster_role.Cluster(
-        objects.group_class(), *grouped.sources(), objects.group(), objects.cut_group_content()
-    )
-    await first.work(GROUP)
-    made = [each.metadata.name for each in members(first)]
-    assert len(made) == len(grouped.LETTERS)
-    second = cluster_role.Cluster(api=first.api)
-    await second.settle()
-    assert [each.metadata.name for each in members(second)] == made
-    assert group(second).ready

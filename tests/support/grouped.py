@@ -1,11 +1,12 @@
-"""The claims, volumes and members of `objects.group`: two of each."""
+"""The claims, volumes and members of `objects.group`: two of each; and how a cluster has it."""
 
 from typing import Any
 
+import cluster_role
 import objects
 
 from snapshotd.decide import members
-from snapshotd.model import meta, names, snapshots, volumes, wire
+from snapshotd.model import groups, meta, names, snapshots, volumes, wire
 
 LETTERS = ("a", "b")
 NAMES = tuple(names.member_snapshot("uid-7", f"vol-{each}") for each in LETTERS)
@@ -49,3 +50,29 @@ def member(number: int, **fields: Any) -> snapshots.VolumeSnapshot:
         "spec__volume_snapshot_class_name": None,
     }
     return objects.snapshot(**{**base, **fields})
+
+
+# As a cluster has them
+
+
+def group(cluster: cluster_role.Cluster) -> groups.VolumeGroupSnapshot:
+    """Return the group as it is now."""
+    found = cluster.api.objects[objects.group().key]
+    assert isinstance(found, groups.VolumeGroupSnapshot)
+    return found
+
+
+def told(cluster: cluster_role.Cluster) -> str:
+    """Return the message of the error in the group's status, or ''."""
+    error = group(cluster).error
+    return (error.message or "") if error else ""
+
+
+def made(cluster: cluster_role.Cluster) -> list[snapshots.VolumeSnapshot]:
+    """Return the snapshots that are there."""
+    return cluster.api.all_of(snapshots.VolumeSnapshot)
+
+
+def cut(cluster: cluster_role.Cluster, **fields: Any) -> None:
+    """Have the driver's side write what it cut."""
+    cluster.change(objects.group_content().key, **{"status": objects.GROUP_STATUS, **fields})
