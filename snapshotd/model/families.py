@@ -5,11 +5,11 @@ one, guarded by finalizers, cut and deleted by a driver. What differs between th
 the wire, and here they are, side by side; so no rule is written twice.
 """
 
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
-from snapshotd.model import keys, names
+from snapshotd.model import keys, meta, names
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,3 +84,21 @@ GROUP: Final = Family(
     default_class=names.GROUP_DEFAULT_CLASS_ANNOTATION,
     content_prefix=names.GROUP_CONTENT_PREFIX,
 )
+
+
+class Content(meta.Model, frozen=True, gc=False):
+    """What the contents of both families carry alike: the marks on them."""
+
+    family: ClassVar[Family]
+
+    metadata: meta.ObjectMeta
+
+    @property
+    def deletion_meant(self) -> bool:
+        """Say whether it carries the being-deleted mark: its snapshot, or group, goes, too."""
+        return self.metadata.annotations.get(self.family.being_deleted) == names.MARK
+
+    @property
+    def being_created(self) -> bool:
+        """Say whether it carries the being-created mark: a cut began, and may not have ended."""
+        return self.family.being_created in self.metadata.annotations

@@ -8,7 +8,7 @@ from typing import ClassVar, TypeAlias
 
 import msgspec
 
-from snapshotd.model import families, keys, meta, names, snapshots
+from snapshotd.model import families, keys, meta, snapshots
 
 
 class LabelRequirement(meta.Model, frozen=True, gc=False):
@@ -135,12 +135,11 @@ class GroupContentStatus(meta.Model, frozen=True, gc=False):
     volume_snapshot_info_list: tuple[MemberInfo, ...] = ()
 
 
-class VolumeGroupSnapshotContent(meta.Model, frozen=True, gc=False):
+class VolumeGroupSnapshotContent(families.Content, frozen=True, gc=False):
     """One group of snapshots on a storage system, and the VolumeGroupSnapshot it belongs to."""
 
     family: ClassVar[families.Family] = families.GROUP
 
-    metadata: meta.ObjectMeta
     spec: GroupContentSpec
     status: GroupContentStatus | None = None
 
@@ -153,16 +152,6 @@ class VolumeGroupSnapshotContent(meta.Model, frozen=True, gc=False):
     def ready(self) -> bool:
         """Say whether the driver said that all members may be restored from."""
         return self.status is not None and self.status.ready_to_use is True
-
-    @property
-    def deletion_meant(self) -> bool:
-        """Say whether it carries the being-deleted mark: its VolumeGroupSnapshot goes, too."""
-        return self.metadata.annotations.get(names.GROUP_BEING_DELETED_ANNOTATION) == names.MARK
-
-    @property
-    def being_created(self) -> bool:
-        """Say whether it carries the being-created mark: a cut began, and may not have ended."""
-        return names.GROUP_BEING_CREATED_ANNOTATION in self.metadata.annotations
 
     @property
     def handle(self) -> str:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import msgspec
 
-from snapshotd.model import families, keys, meta, names
+from snapshotd.model import families, keys, meta
 
 
 class SnapshotError(meta.Model, frozen=True, gc=False):
@@ -123,12 +123,11 @@ class VolumeSnapshotContentStatus(meta.Model, frozen=True, gc=False):
     volume_group_snapshot_handle: str | None = None
 
 
-class VolumeSnapshotContent(meta.Model, frozen=True, gc=False):
+class VolumeSnapshotContent(families.Content, frozen=True, gc=False):
     """One snapshot on a storage system, and the VolumeSnapshot it belongs to."""
 
     family: ClassVar[families.Family] = families.SINGLE
 
-    metadata: meta.ObjectMeta
     spec: VolumeSnapshotContentSpec
     status: VolumeSnapshotContentStatus | None = None
 
@@ -143,21 +142,11 @@ class VolumeSnapshotContent(meta.Model, frozen=True, gc=False):
         return self.status is not None and self.status.ready_to_use is True
 
     @property
-    def deletion_meant(self) -> bool:
-        """Say whether it carries the being-deleted mark: its VolumeSnapshot goes, too."""
-        return self.metadata.annotations.get(names.BEING_DELETED_ANNOTATION) == names.MARK
-
-    @property
     def handle(self) -> str:
         """Return the driver's name for the snapshot as far as status tells it, or ''."""
         if self.status is None:
             return ""
         return self.status.snapshot_handle or ""
-
-    @property
-    def being_created(self) -> bool:
-        """Say whether it carries the being-created mark: a cut began, and may not have ended."""
-        return names.BEING_CREATED_ANNOTATION in self.metadata.annotations
 
     @property
     def cut_from(self) -> tuple[str, ...]:
